@@ -1,0 +1,39 @@
+// What the compiler was told to build for: library version, the namespace of the instruction set, OpenMP.
+#pragma once
+
+#define CTNN_VERSION_MAJOR 0
+#define CTNN_VERSION_MINOR 1
+#define CTNN_VERSION_PATCH 0
+
+// All of ctnn lives in an inline namespace named after the instruction set, so that objects compiled for
+// different processors can be linked into one program without the linker merging their kernels.
+#if defined(CTNN_FORCE_SCALAR)
+#define CTNN_ISA scalar
+#elif defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512CD__)
+#define CTNN_ISA avx512
+#elif defined(__AVX2__) && defined(__FMA__)
+#define CTNN_ISA avx2_fma
+#elif defined(__AVX__)
+#define CTNN_ISA avx
+#elif defined(__SSE2__) || defined(_M_X64)
+#define CTNN_ISA sse2
+#elif defined(__ARM_NEON) || defined(_M_ARM64)
+#define CTNN_ISA neon
+#else
+#define CTNN_ISA scalar
+#endif
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#define CTNN_ALWAYS_INLINE __forceinline
+#else
+#define CTNN_ALWAYS_INLINE inline __attribute__((always_inline))
+#endif
+
+namespace ctnn::inline CTNN_ISA {
+
+struct Version {
+    int major, minor, patch;
+};
+inline constexpr Version version{CTNN_VERSION_MAJOR, CTNN_VERSION_MINOR, CTNN_VERSION_PATCH};
+
+}  // namespace ctnn::inline CTNN_ISA

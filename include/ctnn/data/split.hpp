@@ -1,0 +1,50 @@
+// Which samples of a set are used, and in which order.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <numeric>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <ctnn/core/error.hpp>
+#include <ctnn/core/random.hpp>
+
+namespace ctnn::inline CTNN_ISA {
+
+/// 0, 1, …, size − 1. Throws ArgumentError when an index does not fit 32 bits.
+inline std::vector<std::uint32_t> all_indices(std::size_t size) {
+    if (size > 0xFFFF'FFFFu) {
+        throw ArgumentError{"data set: " + std::to_string(size) + " samples, expected fewer than 2^32"};
+    }
+    std::vector<std::uint32_t> indices(size);
+    std::iota(indices.begin(), indices.end(), 0u);
+    return indices;
+}
+
+/// {training, validation}: the last `validation` of `size` samples validate, all before them train.
+/// Throws ArgumentError when there are fewer samples than that.
+inline std::pair<std::vector<std::uint32_t>, std::vector<std::uint32_t>> split_by_index(std::size_t size,
+                                                                                        std::size_t validation) {
+    if (validation > size) {
+        throw ArgumentError{"split: validation is " + std::to_string(validation) + ", expected at most the " +
+                            std::to_string(size) + " samples there are"};
+    }
+    std::vector<std::uint32_t> training = all_indices(size);
+    const auto cut = training.end() - static_cast<std::ptrdiff_t>(validation);
+    std::vector<std::uint32_t> held_out(cut, training.end());
+    training.erase(cut, training.end());
+    return {std::move(training), std::move(held_out)};
+}
+
+/// Shuffles in place (Fisher and Yates); the order depends on (seed, epoch) and the order before.
+constexpr void shuffle_indices(std::span<std::uint32_t> indices, std::uint64_t seed, int epoch) {
+    Random random{seed, Stream::shuffle, static_cast<std::uint64_t>(epoch)};
+    for (std::size_t i = indices.size(); i > 1; --i) {
+        std::swap(indices[i - 1], indices[random.below(static_cast<std::uint32_t>(i))]);
+    }
+}
+
+}  // namespace ctnn::inline CTNN_ISA

@@ -1,0 +1,163 @@
+// The only file that includes xsimd: one small vector type over every instruction set, and plain scalars.
+//
+// Kernels ask a vector for its width and the machine for its number of registers, never for a particular instruction
+// set. What differs between releases of xsimd (8.1 up to the newest) is settled here.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <type_traits>
+
+#include <ctnn/core/config.hpp>
+
+#if !defined(CTNN_FORCE_SCALAR)
+#include <xsimd/xsimd.hpp>
+#endif
+
+namespace ctnn::inline CTNN_ISA {
+
+/// Stands for 'no vector unit': vectors of one element. Selected by -DCTNN_FORCE_SCALAR.
+struct ScalarArch {};
+
+#if defined(CTNN_FORCE_SCALAR)
+using DefaultArch = ScalarArch;
+#else
+using DefaultArch = xsimd::default_arch;
+#endif
+
+/// A vector of `width` elements of float or double. Loads and stores need no alignment.
+template <class T, class Arch = DefaultArch>
+struct Vec;
+
+template <class T>
+struct Vec<T, ScalarArch> {
+    static constexpr int width = 1;
+    static constexpr int registers = 16;
+    T v{};
+
+    static Vec load(const T* p) { return {*p}; }
+    static Vec load(const T* p, int count) { return {count > 0 ? *p : T{}}; }
+    static Vec broadcast(T x) { return {x}; }
+    void store(T* p) const { *p = v; }
+    void store(T* p, int count) const {
+        if (count > 0) { *p = v; }
+    }
+    friend Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
+    friend Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
+    friend Vec operator*(Vec a, Vec b) { return {a.v * b.v}; }
+    friend Vec operator/(Vec a, Vec b) { return {a.v / b.v}; }
+    friend Vec fma(Vec a, Vec b, Vec c) { return {a.v * b.v + c.v}; }
+    friend Vec max(Vec a, Vec b) { return {a.v > b.v ? a.v : b.v}; }
+    friend Vec sqrt(Vec a) { return {std::sqrt(a.v)}; }
+    friend Vec exp(Vec a) { return {std::exp(a.v)}; }
+    friend Vec tanh(Vec a) { return {std::tanh(a.v)}; }
+    friend Vec pow(Vec a, Vec b) { return {std::pow(a.v, b.v)}; }
+    friend Vec where_greater(Vec a, Vec b, Vec yes, Vec no) { return a.v > b.v ? yes : no; }
+    friend T sum(Vec a) { return a.v; }
+};
+
+#if !defined(CTNN_FORCE_SCALAR)
+template <class T, class Arch>
+struct Vec {
+    using Batch = xsimd::batch<T, Arch>;
+    static constexpr int width = static_cast<int>(Batch::size);
+    /// Architectural vector registers: 32 with AVX-512 and 64-bit NEON, else 16.
+#if defined(__AVX512F__) || defined(__aarch64__)
+    static constexpr int registers = 32;
+#else
+    static constexpr int registers = 16;
+#endif
+    Batch v;
+
+    static CTNN_ALWAYS_INLINE Vec load(const T* p) { return {Batch::load_unaligned(p)}; }
+    /// The first `count` elements, zeros behind them; reads nothing past them.
+    static CTNN_ALWAYS_INLINE Vec load(const T* p, int count) {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
+            return {Batch(_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1u), p))};
+        } else if constexpr (sizeof(Batch) == 64) {
+            return {Batch(_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << count) - 1u), p))};
+        }
+#endif
+        T part[width] = {};
+        for (int i = 0; i < count; ++i) { part[i] = p[i]; }
+        return load(part);
+    }
+    static CTNN_ALWAYS_INLINE Vec broadcast(T x) { return {Batch(x)}; }
+    CTNN_ALWAYS_INLINE void store(T* p) const { v.store_unaligned(p); }
+    /// The first `count` elements; nothing behind them is touched.
+    CTNN_ALWAYS_INLINE void store(T* p, int count) const {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
+            _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1u), v);
+            return;
+        } else if constexpr (sizeof(Batch) == 64) {
+            _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << count) - 1u), v);
+            return;
+        }
+#endif
+        T part[width];
+        store(part);
+        for (int i = 0; i < count; ++i) { p[i] = part[i]; }
+    }
+    friend CTNN_ALWAYS_INLINE Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
+    friend CTNN_ALWAYS_INLINE Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
+    friend CTNN_ALWAYS_INLINE Vec operator*(Vec a, Vec b) { return {a.v * b.v}; }
+    friend CTNN_ALWAYS_INLINE Vec operator/(Vec a, Vec b) { return {a.v / b.v}; }
+    /// a·b + c, rounded once where the machine can. xsimd 8.1 has no native form for AVX-512: a product and a sum,
+    /// which clang does not contract across calls.
+    friend CTNN_ALWAYS_INLINE Vec fma(Vec a, Vec b, Vec c) {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
+            return {Batch(_mm512_fmadd_ps(a.v, b.v, c.v))};
+        } else if constexpr (sizeof(Batch) == 64) {
+            return {Batch(_mm512_fmadd_pd(a.v, b.v, c.v))};
+        }
+#endif
+        return {xsimd::fma(a.v, b.v, c.v)};
+    }
+    friend CTNN_ALWAYS_INLINE Vec max(Vec a, Vec b) { return {xsimd::max(a.v, b.v)}; }
+    friend CTNN_ALWAYS_INLINE Vec sqrt(Vec a) { return {xsimd::sqrt(a.v)}; }
+    friend CTNN_ALWAYS_INLINE Vec exp(Vec a) { return {xsimd::exp(a.v)}; }
+    friend CTNN_ALWAYS_INLINE Vec tanh(Vec a) { return {xsimd::tanh(a.v)}; }
+    friend CTNN_ALWAYS_INLINE Vec pow(Vec a, Vec b) { return {xsimd::pow(a.v, b.v)}; }
+    /// `yes` where a > b, else `no`.
+    friend CTNN_ALWAYS_INLINE Vec where_greater(Vec a, Vec b, Vec yes, Vec no) {
+        return {xsimd::select(a.v > b.v, yes.v, no.v)};
+    }
+    friend CTNN_ALWAYS_INLINE T sum(Vec a) {
+#if XSIMD_VERSION_MAJOR >= 9
+        return xsimd::reduce_add(a.v);
+#else
+        return xsimd::hadd(a.v);
+#endif
+    }
+};
+#endif
+
+/// Elements of one channel block: the innermost dimension of every weight tensor on every instruction set.
+inline constexpr int block_size = 16;
+
+/// Vectors in one channel block.
+template <class T, class Arch = DefaultArch>
+inline constexpr int vectors_per_block = block_size / Vec<T, Arch>::width;
+
+/// Calls f(offset, load, store) for every vector of `count` elements; the last may be a partial one. `load(p)` and
+/// `store(p, v)` touch only what exists.
+template <class T, class Arch = DefaultArch, class F>
+CTNN_ALWAYS_INLINE void for_vectors(std::ptrdiff_t count, F&& f) {
+    using V = Vec<T, Arch>;
+    std::ptrdiff_t i = 0;
+    for (; i + V::width <= count; i += V::width) {
+        f(i, [](const T* p) { return V::load(p); }, [](T* p, V v) { v.store(p); });
+    }
+    if (i < count) {
+        const int left = static_cast<int>(count - i);
+        f(i, [left](const T* p) { return V::load(p, left); }, [left](T* p, V v) { v.store(p, left); });
+    }
+}
+
+constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
+}  // namespace ctnn::inline CTNN_ISA

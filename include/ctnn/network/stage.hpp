@@ -1,0 +1,367 @@
+// A stage at work: the head's kernels and the tail, forward and backward, over a batch and threads.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <type_traits>
+
+#include <ctnn/kernels/convolution.hpp>
+#include <ctnn/kernels/linear.hpp>
+#include <ctnn/kernels/parallel.hpp>
+#include <ctnn/network/stage_io.hpp>
+#include <ctnn/network/stages.hpp>
+#include <ctnn/network/tail.hpp>
+
+namespace ctnn::inline CTNN_ISA {
+
+/// Stages with a convolution, a linear layer or nothing in front of their tail. `InGradient`: backward writes the
+/// gradient with respect to the input.
+///
+/// The unit of work is a band: some output rows of one sample and the rows of the map they need, which stay in cache
+/// between head and tail. Batch norm in training needs all samples between the two, and so keeps the map.
+template <StageSpec S, class T, bool TrainingPass, bool InGradient, class Custom = void>
+struct Stage {
+    using Behind = Tail<S, T>;
+    static constexpr bool linear = S.head == Head::linear;
+    static constexpr bool weighted = linear || S.head == Head::convolution;
+    static constexpr ConvolutionDims dims =
+        linear ? ConvolutionDims{{static_cast<int>(S.in.size()), 1, 1}, {S.map.channels, 1, 1}, 1, {}}
+               : ConvolutionDims{S.in, S.map, S.groups, S.window};
+    static constexpr bool narrow = linear || (weighted && S.map.width < narrow_width);
+    static constexpr bool train_norm = S.batch_norm && TrainingPass;
+    /// The whole map is kept from forward to backward: a norm needs its input again.
+    static constexpr bool keeps_map = weighted && TrainingPass && Behind::norms;
+    /// The map is a buffer in forward: it is kept, or a narrow head computes all samples before the tail begins.
+    static constexpr bool map_in_forward = keeps_map || (narrow && (S.pooled || S.response_norm));
+    static constexpr std::ptrdiff_t map_elements =
+        weighted && (map_in_forward || (TrainingPass && S.pooled)) ? Behind::map_size : 0;
+    static constexpr bool backward_needs_input = weighted || Behind::norms;
+    static constexpr bool backward_needs_output = S.activation != Activation::identity && !S.response_norm;
+
+    /// Bands per sample: what a band computes stays within the second-level cache.
+    static constexpr int bands =
+        S.dropout ? 1
+                  : std::clamp(static_cast<int>(Behind::map_size * std::ptrdiff_t{sizeof(T)} / (512 * 1024)) + 1, 1,
+                               Behind::pooled_shape.height);
+    static constexpr int band_row(int band) { return band * Behind::pooled_shape.height / bands; }
+    static constexpr int map_row(int band) { return band * S.map.height / bands; }
+    static constexpr int band_map_rows = [] {
+        int most = 0;
+        for (int b = 0; b < bands; ++b) {
+            most = std::max(most, Behind::map_end(band_row(b + 1)) - Behind::map_begin(band_row(b)));
+        }
+        return most;
+    }();
+
+    static constexpr std::ptrdiff_t mask_bytes = S.dropout ? (Behind::mask_bits + 7) / 8 : 0;
+    static constexpr std::ptrdiff_t saved_elements = S.batch_norm ? BatchNormVectors<T>::size(S.map.channels) : 0;
+    static constexpr std::ptrdiff_t row_elements =
+        std::max({std::ptrdiff_t{train_norm ? 2 * S.map.channels * bands : 0},
+                  std::ptrdiff_t{weighted && S.bias ? S.map.channels : 0},
+                  std::ptrdiff_t{linear && InGradient ? std::min(S.map.channels, 1024) : 0}});
+    static constexpr std::ptrdiff_t transposed_elements =
+        S.head == Head::convolution && InGradient ? transposed_weights(dims) : 0;
+
+    /// Scratch of a thread: rows of a band in forward, one map's gradient in backward, and a pixel of response norm.
+    static constexpr std::ptrdiff_t forward_rows =
+        (weighted && !map_in_forward && (S.pooled || S.response_norm)) || (S.response_norm && S.pooled)
+            ? band_map_rows * Behind::map_row
+            : 0;
+    static constexpr std::ptrdiff_t backward_rows =
+        TrainingPass && S.response_norm
+            ? Behind::map_size * ((S.pooled ? 1 : 0) + (!weighted && S.activation != Activation::identity ? 1 : 0))
+            : 0;
+    static constexpr std::ptrdiff_t rows_elements = std::max(forward_rows, backward_rows);
+    static constexpr std::ptrdiff_t scratch_elements = rows_elements + Behind::response_scratch;
+
+    /// Overwrites the output; in training also what backward needs.
+    static void forward(const StageIO<T>& io) {
+        if constexpr (S.batch_norm && !TrainingPass) {
+            batch_norm_from_running(io.running_mean, io.running_variance, S.map.channels, io.norm_weight, io.norm_bias,
+                                    S.eps, vectors(io));
+            if constexpr (weighted && S.bias) {  // the bias passes through the norm's scale
+                for (int c = 0; c < S.map.channels; ++c) { vectors(io).shift[c] += vectors(io).scale[c] * io.bias[c]; }
+            }
+        }
+        if constexpr (train_norm) {
+            parallel_for(io.samples * bands, io.threads, [&](int item, int) {
+                const int n = item / bands, band = item % bands;
+                if constexpr (weighted && !narrow) {
+                    head_rows(io, n, map_row(band), map_row(band + 1), io.map + n * Behind::map_size, epilogue(io));
+                }
+                if constexpr (!narrow) { moments(io, n, band); }
+            });
+            if constexpr (narrow) {
+                head_all(io, io.map, epilogue(io));
+                parallel_for(io.samples * bands, io.threads,
+                             [&](int item, int) { moments(io, item / bands, item % bands); });
+            }
+            batch_norm_statistics(
+                io.rows, io.samples * bands,
+                [](int row) { return double{1} * (map_row(row % bands + 1) - map_row(row % bands)) * S.map.width; },
+                S.map.channels, io.norm_weight, io.norm_bias, S.eps, S.momentum, vectors(io), io.next_running_mean,
+                io.next_running_variance);
+        } else if constexpr (narrow) {
+            head_all(io, map_elements > 0 ? io.map : io.output, epilogue(io));
+        }
+        parallel_for(io.samples * bands, io.threads, [&](int item, int thread) {
+            const int n = item / bands, band = item % bands;
+            tail_band(io, n, band_row(band), band_row(band + 1), io.scratch + thread * io.scratch_stride);
+            if constexpr (S.dropout) {
+                if constexpr (TrainingPass) {
+                    Behind::drop(io.output + n * Behind::out_size, io.mask + n * mask_bytes,
+                                 io.random.stream(n, S.dropout_layer));
+                }
+            }
+        });
+    }
+
+    /// Overwrites the gradients of the parameters and, where asked, of the input. The output gradient is used up.
+    static void backward(const StageIO<T>& io) {
+        // Without a norm or pool the output gradient becomes the map's in place.
+        T* const map_gradient = !weighted         ? io.input_gradient
+                                : map_elements > 0 ? io.map
+                                                   : io.output_gradient;
+        const T* const map = weighted ? io.map : io.input;
+        if constexpr (S.batch_norm) {
+            parallel_for(io.samples, io.threads, [&](int n, int) {
+                undo_output(io, n);
+                Behind::sums(map + n * Behind::map_size, io.output_gradient + n * Behind::out_size, places(io, n),
+                             vectors(io), io.rows + n * 2 * S.map.channels);
+            });
+            merge_norm_sums(io);
+        }
+        parallel_for(io.samples, io.threads, [&](int n, int thread) {
+            T* scratch = io.scratch + thread * io.scratch_stride;
+            if constexpr (!S.batch_norm) { undo_output(io, n); }
+            if (map_gradient != nullptr) {
+                T* to = map_gradient + n * Behind::map_size;
+                Behind::template backward<weighted>(map + n * Behind::map_size, io.output_gradient + n * Behind::out_size,
+                                                    places(io, n), vectors(io), to, scratch, scratch + rows_elements);
+                if constexpr (weighted && S.bias) {
+                    sum_pixels(to, io.rows + n * S.map.channels, S.map.pixels(), S.map.channels);
+                }
+            }
+        });
+        if constexpr (weighted) {
+            if constexpr (S.bias) { merge_bias(io); }
+            weight_gradient(io, map_gradient);
+            if constexpr (InGradient) { data_gradient(io, map_gradient); }
+        }
+    }
+
+  private:
+    static BatchNormVectors<T> vectors(const StageIO<T>& io) { return {io.saved, S.map.channels}; }
+    static const std::uint8_t* places(const StageIO<T>& io, int n) {
+        return io.places == nullptr ? nullptr : io.places + n * Behind::out_size;
+    }
+    static void undo_output(const StageIO<T>& io, int n) {
+        Behind::undo_output(io.output + n * Behind::out_size, io.mask == nullptr ? nullptr : io.mask + n * mask_bytes,
+                            io.output_gradient + n * Behind::out_size);
+    }
+    static void moments(const StageIO<T>& io, int n, int band) {
+        const T* map = (weighted ? io.map : io.input) + n * Behind::map_size + map_row(band) * Behind::map_row;
+        pixel_moments(map, io.rows + (std::ptrdiff_t{n} * bands + band) * 2 * S.map.channels,
+                      (map_row(band + 1) - map_row(band)) * S.map.width, S.map.channels);
+    }
+
+    /// What the head does to its sums: batch norm's scale and shift in inference, else the bias; ReLU unless batch norm
+    /// is still to come.
+    static Epilogue<T> epilogue(const StageIO<T>& io) {
+        Epilogue<T> e;
+        if constexpr (S.batch_norm && !TrainingPass) {
+            e.scale = vectors(io).scale;
+            e.shift = vectors(io).shift;
+        } else if constexpr (S.bias) {
+            e.shift = io.bias;
+        }
+        e.relu = S.activation == Activation::relu && !train_norm;
+        return e;
+    }
+    static Epilogue<T> group_epilogue(Epilogue<T> e, int group) {
+        if (e.scale != nullptr) { e.scale += group * dims.group_bias(); }
+        if (e.shift != nullptr) { e.shift += group * dims.group_bias(); }
+        return e;
+    }
+    /// Sigmoid and tanh are too long for a register tile's epilogue: they follow while the rows are in cache.
+    static void finish_activation(T* rows, std::ptrdiff_t count) {
+        if constexpr (!train_norm && (S.activation == Activation::sigmoid || S.activation == Activation::tanh)) {
+            activate<S.activation>(rows, rows, count);
+        }
+    }
+
+    /// Map rows [r0, r1) of sample n; `map` is where row 0 would be.
+    static void head_rows(const StageIO<T>& io, int n, int r0, int r1, T* map, const Epilogue<T>& e) {
+        using Kernel = Correlation<dims.forward(), T>;
+        for (int g = 0; g < dims.groups; ++g) {
+            for (int b = 0; b < Kernel::block_groups; ++b) {
+                Kernel::rows(io.input + n * S.in.size() + g * dims.group_in(), io.weight + g * dims.group_weights(),
+                             map + g * dims.group_out(), r0, r1, b, group_epilogue(e, g));
+            }
+        }
+        finish_activation(map + r0 * Behind::map_row, (r1 - r0) * Behind::map_row);
+    }
+
+    /// The maps of all samples, for heads that tile over samples. Long reductions run in pieces whose weights stay in
+    /// the second-level cache.
+    static void head_all(const StageIO<T>& io, T* map, const Epilogue<T>& e) {
+        using Kernel = Correlation<dims.forward(), T>;
+        constexpr int run = linear ? 1024 : dims.group_in();
+        constexpr int chunk = linear ? 1 << 30 : 64;
+        const int chunks = ceil_div(io.samples, chunk);
+        parallel_for(dims.groups * Kernel::block_groups * chunks, io.threads, [&](int item, int) {
+            const int c = item % chunks, b = item / chunks % Kernel::block_groups, g = item / chunks / Kernel::block_groups;
+            const int end = linear ? io.samples : std::min(io.samples, (c + 1) * chunk);
+            for (int first = 0; first < dims.group_in(); first += run) {
+                Epilogue<T> part;
+                if (first + run >= dims.group_in()) { part = group_epilogue(e, g); }
+                part.accumulate = first > 0;
+                Kernel::samples(io.input + g * dims.group_in(), S.in.size(), io.weight + g * dims.group_weights(),
+                                map + g * dims.group_out(), Behind::map_size, c * chunk, end, b, part, first,
+                                std::min(run, dims.group_in() - first));
+            }
+        });
+        if constexpr (!train_norm && (S.activation == Activation::sigmoid || S.activation == Activation::tanh)) {
+            parallel_for(io.samples, io.threads,
+                         [&](int n, int) { finish_activation(map + n * Behind::map_size, Behind::map_size); });
+        }
+    }
+
+    /// Output rows [r0, r1) of sample n.
+    static void tail_band(const StageIO<T>& io, int n, int r0, int r1, T* scratch) {
+        T* out = io.output + n * Behind::out_size;
+        std::uint8_t* to_places = S.pooled && TrainingPass ? io.places + n * Behind::out_size : nullptr;
+        T* rows = scratch - Behind::map_begin(r0) * Behind::map_row;
+        T* pixel = scratch + rows_elements;
+        const BatchNormVectors<T> v = vectors(io);
+        if constexpr (!weighted) {
+            Behind::template forward<S.batch_norm, false>(io.input + n * Behind::map_size, v.scale, v.shift, rows, pixel,
+                                                          out, to_places, r0, r1);
+        } else if constexpr (train_norm && S.batch_norm) {
+            Behind::template forward<true, false>(io.map + n * Behind::map_size, v.scale, v.shift, rows, pixel, out,
+                                                  to_places, r0, r1);
+        } else if constexpr (narrow) {
+            if constexpr (!Behind::empty) {
+                const T* map = map_elements > 0 ? io.map + n * Behind::map_size : out;
+                Behind::template forward<false, true>(map, nullptr, nullptr, rows, pixel, out, to_places, r0, r1);
+            }
+        } else {
+            T* map = keeps_map                            ? io.map + n * Behind::map_size
+                     : S.pooled || S.response_norm ? rows
+                                                          : out;
+            head_rows(io, n, Behind::map_begin(r0), Behind::map_end(r1), map, epilogue(io));
+            Behind::template forward<false, true>(map, nullptr, nullptr, rows, pixel, out, to_places, r0, r1);
+        }
+    }
+
+    /// dγ and dβ, and their means a and b, from the samples' sums in order.
+    static void merge_norm_sums(const StageIO<T>& io) {
+        const BatchNormVectors<T> v = vectors(io);
+        const T count = static_cast<T>(io.samples) * static_cast<T>(S.map.pixels());
+        add_rows(io.rows, 2 * S.map.channels, io.samples, S.map.channels, io.norm_bias_gradient);
+        add_rows(io.rows + S.map.channels, 2 * S.map.channels, io.samples, S.map.channels, io.norm_weight_gradient);
+        for (int c = 0; c < S.map.channels; ++c) {
+            v.a[c] = io.norm_bias_gradient[c] / count;
+            v.b[c] = io.norm_weight_gradient[c] / count;
+        }
+    }
+
+    static void merge_bias(const StageIO<T>& io) {
+        for (int g = 0; g < dims.groups; ++g) {
+            add_rows(io.rows + g * dims.group_out(), S.map.channels, io.samples, dims.group_out(),
+                     io.bias_gradient + g * dims.group_bias());
+        }
+    }
+
+    /// Threads share out the items; a run of samples small enough for the second-level cache passes through all items of
+    /// a thread before the next run begins.
+    static void weight_gradient(const StageIO<T>& io, const T* map_gradient) {
+        using Kernel = WeightGradient<dims.forward(), T>;
+        constexpr int items = dims.groups * Kernel::items;
+        constexpr std::ptrdiff_t sample_bytes = (S.in.size() + Behind::map_size) * std::ptrdiff_t{sizeof(T)};
+        constexpr int run = static_cast<int>(std::max<std::ptrdiff_t>(1, 384 * 1024 / sample_bytes));
+        const int threads = std::min(io.threads, items);
+        parallel_for(threads, threads, [&](int part, int) {
+            for (int begin = 0; begin < io.samples; begin += run) {
+                for (int item = items * part / threads; item < items * (part + 1) / threads; ++item) {
+                    const int g = item / Kernel::items;
+                    Kernel::add(io.input + g * dims.group_in(), S.in.size(), map_gradient + g * dims.group_out(),
+                                Behind::map_size, io.weight_gradient + g * dims.group_weights(), begin,
+                                std::min(begin + run, io.samples), item % Kernel::items, begin == 0);
+                }
+            }
+        });
+    }
+
+    static void data_gradient(const StageIO<T>& io, const T* map_gradient) {
+        if constexpr (linear) {
+            using Kernel = LinearDataGradient<LinearDims{dims.in.channels, dims.out.channels}, T>;
+            for (int run = 0; run < Kernel::runs; ++run) {
+                parallel_for(ceil_div(io.samples, Kernel::lanes), io.threads, [&](int sample_tile, int) {
+                    Kernel::transpose(map_gradient, io.rows, io.samples, sample_tile, run);
+                });
+                parallel_for(Kernel::items, io.threads, [&](int item, int) {
+                    Kernel::add(io.rows, io.weight, io.input_gradient, io.samples, item, run);
+                });
+            }
+        } else {
+            constexpr int blocks = ceil_div(dims.group_in(), block_size);
+            parallel_for(dims.groups * blocks, io.threads, [&](int item, int) {
+                transpose_weights<dims>(io.weight, io.transposed, item / blocks, item % blocks);
+            });
+            constexpr int chunk = S.in.width < narrow_width ? 32 : 1;
+            parallel_for(ceil_div(io.samples, chunk), io.threads, [&](int item, int) {
+                convolution_data_gradient<dims>(map_gradient, io.transposed, io.input_gradient, item * chunk,
+                                                std::min((item + 1) * chunk, io.samples));
+            });
+        }
+    }
+};
+
+/// Average pools.
+template <StageSpec S, class T, bool TrainingPass, bool InGradient, class Custom>
+    requires(S.head == Head::average)
+struct Stage<S, T, TrainingPass, InGradient, Custom> {
+    static constexpr PoolDims pool{S.in, S.map, S.window};
+    static constexpr bool backward_needs_input = false, backward_needs_output = false, map_in_forward = false;
+    static constexpr std::ptrdiff_t map_elements = 0, mask_bytes = 0, row_elements = 0, saved_elements = 0,
+                                    transposed_elements = 0, scratch_elements = 0;
+
+    static void forward(const StageIO<T>& io) {
+        parallel_for(io.samples, io.threads, [&](int n, int) {
+            average_pool<pool, S.adaptive, S.count_include_pad>(io.input + n * S.in.size(), io.output + n * S.out.size());
+        });
+    }
+    static void backward(const StageIO<T>& io) {
+        if (io.input_gradient == nullptr) { return; }
+        parallel_for(io.samples, io.threads, [&](int n, int) {
+            average_pool_gradient<pool, S.adaptive, S.count_include_pad, T>(io.output_gradient + n * S.out.size(),
+                                                                            io.input_gradient + n * S.in.size());
+        });
+    }
+};
+
+/// Layers from outside the library: see layers/custom.hpp.
+template <StageSpec S, class T, bool TrainingPass, bool InGradient, class Custom>
+    requires(S.head == Head::custom)
+struct Stage<S, T, TrainingPass, InGradient, Custom> {
+    static constexpr bool backward_needs_input = true, backward_needs_output = true, map_in_forward = false;
+    static constexpr std::ptrdiff_t map_elements = 0, mask_bytes = 0, row_elements = 0, saved_elements = 0,
+                                    transposed_elements = 0, scratch_elements = 0;
+
+    static void forward(const StageIO<T>& io) {
+        parallel_for(io.samples, io.threads, [&](int n, int) {
+            Custom::forward(S.in, io.input + n * S.in.size(), io.output + n * S.out.size());
+        });
+    }
+    static void backward(const StageIO<T>& io) {
+        if (io.input_gradient == nullptr) { return; }
+        parallel_for(io.samples, io.threads, [&](int n, int) {
+            Custom::backward(S.in, io.input + n * S.in.size(), io.output + n * S.out.size(),
+                             static_cast<const T*>(io.output_gradient + n * S.out.size()),
+                             io.input_gradient + n * S.in.size());
+        });
+    }
+};
+
+}  // namespace ctnn::inline CTNN_ISA

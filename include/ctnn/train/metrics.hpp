@@ -1,0 +1,122 @@
+// What a classifier gets right: accuracy, top-5, recall of every class, confusion matrix, mean loss.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <ctnn/core/config.hpp>
+#include <ctnn/core/error.hpp>
+#include <ctnn/train/loss.hpp>
+
+namespace ctnn::inline CTNN_ISA {
+
+/// Counts over a test set, batch by batch. Where logits tie, the lower class wins, in top-1 and top-5 alike. A ratio
+/// over no samples is NaN. Adding allocates nothing.
+class Metrics {
+  public:
+    /// Throws ArgumentError on fewer than one class.
+    explicit Metrics(int classes) : classes_{classes} {
+        if (classes < 1) {
+            throw ArgumentError("metrics: " + std::to_string(classes) + " classes, expected at least 1");
+        }
+        confusion_.resize(static_cast<std::size_t>(classes) * static_cast<std::size_t>(classes));
+    }
+
+    /// Counts a batch of n × classes logits. Throws ArgumentError on a size that does not fit or a label outside
+    /// [0, classes), and counts nothing then.
+    template <class T>
+    void add(std::span<const T> logits, std::span<const std::int32_t> labels) {
+        detail::check_labels(detail::rows_of(logits.size(), classes_), labels, classes_);
+        const auto width = static_cast<std::size_t>(classes_);
+        for (std::size_t i = 0; i < labels.size(); ++i) {
+            const auto row = logits.subspan(i * width, width);
+            const auto truth = static_cast<std::size_t>(labels[i]);
+            std::size_t ahead = 0;  // classes that come before the true one; a NaN beats it and is beaten by all
+            for (std::size_t j = 0; j < width; ++j) {
+                ahead += j < truth ? !(row[truth] > row[j]) : j > truth && !(row[truth] >= row[j]);
+            }
+            top5_ += ahead < 5;
+            ++confusion_[truth * width + static_cast<std::size_t>(argmax(row))];
+        }
+        samples_ += static_cast<std::int64_t>(labels.size());
+    }
+
+    /// Counts the losses of a batch, as cross_entropy returns them; its `correct` is not used.
+    void add_loss(const LossSum& loss) {
+        loss_sum_ += loss.loss_sum;
+        losses_ += loss.count;
+    }
+
+    /// Adds what another counted. Throws ArgumentError where the numbers of classes differ.
+    void merge(const Metrics& other) {
+        if (other.classes_ != classes_) {
+            throw ArgumentError("metrics: " + std::to_string(other.classes_) + " classes cannot be merged into " +
+                                std::to_string(classes_));
+        }
+        for (std::size_t i = 0; i < confusion_.size(); ++i) { confusion_[i] += other.confusion_[i]; }
+        top5_ += other.top5_;
+        samples_ += other.samples_;
+        loss_sum_ += other.loss_sum_;
+        losses_ += other.losses_;
+    }
+
+    void clear() { *this = Metrics{classes_}; }
+
+    [[nodiscard]] int classes() const { return classes_; }
+    [[nodiscard]] std::int64_t samples() const { return samples_; }
+
+    /// Samples of class `truth` that were taken for `predicted`. Throws ArgumentError on a class that is none.
+    [[nodiscard]] std::int64_t confusion(int truth, int predicted) const {
+        for (const int c : {truth, predicted}) {
+            if (c < 0 || c >= classes_) {
+                throw ArgumentError("metrics: class " + std::to_string(c) + ", expected 0 to " +
+                                    std::to_string(classes_ - 1));
+            }
+        }
+        return at(truth, predicted);
+    }
+
+    /// Share of samples whose largest logit is the true class's.
+    [[nodiscard]] double accuracy() const {
+        std::int64_t hits = 0;
+        for (int c = 0; c < classes_; ++c) { hits += at(c, c); }
+        return ratio(static_cast<double>(hits), samples_);
+    }
+
+    /// Share of samples whose true class is among the five largest logits.
+    [[nodiscard]] double top5() const { return ratio(static_cast<double>(top5_), samples_); }
+
+    /// Per class, the share of its samples that were recognised.
+    [[nodiscard]] std::vector<double> recall() const {
+        std::vector<double> result;
+        for (int truth = 0; truth < classes_; ++truth) {
+            std::int64_t samples = 0;
+            for (int c = 0; c < classes_; ++c) { samples += at(truth, c); }
+            result.push_back(ratio(static_cast<double>(at(truth, truth)), samples));
+        }
+        return result;
+    }
+
+    /// Mean over all samples of all batches given to add_loss, not over batches.
+    [[nodiscard]] double mean_loss() const { return ratio(loss_sum_, losses_); }
+
+  private:
+    [[nodiscard]] std::int64_t at(int truth, int predicted) const {
+        return confusion_[static_cast<std::size_t>(truth) * static_cast<std::size_t>(classes_) +
+                          static_cast<std::size_t>(predicted)];
+    }
+    static double ratio(double part, std::int64_t whole) {
+        return whole > 0 ? part / static_cast<double>(whole) : std::numeric_limits<double>::quiet_NaN();
+    }
+
+    int classes_;
+    std::vector<std::int64_t> confusion_;  // classes × classes, row = truth
+    std::int64_t top5_ = 0, samples_ = 0, losses_ = 0;
+    double loss_sum_ = 0.0;
+};
+
+}  // namespace ctnn::inline CTNN_ISA

@@ -1,0 +1,16 @@
+// Prints whether OpenMP came with the library, and for which instruction set it was built.
+#include <cstdio>
+
+#include <ctnn/ctnn.hpp>
+
+#define TEXT(x) #x
+#define TEXT_OF(x) TEXT(x)
+
+int main() {
+#ifdef _OPENMP
+    const char* threads = "OpenMP";
+#else
+    const char* threads = "one thread";
+#endif
+    return std::printf("ctnn %d, %s, %s\n", ctnn::version.minor, threads, TEXT_OF(CTNN_ISA)) > 0 ? 0 : 1;
+}
