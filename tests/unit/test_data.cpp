@@ -81,7 +81,7 @@ struct Epoch {
     bool operator==(const Epoch&) const = default;
 };
 
-void append(Epoch& epoch, const ctnn::Batch& batch) {
+void append(Epoch& epoch, const ctnn::MiniBatch& batch) {
     epoch.sizes.push_back(batch.size);
     epoch.ids.insert(epoch.ids.end(), batch.ids.begin(), batch.ids.end());
     epoch.labels.insert(epoch.labels.end(), batch.labels.begin(), batch.labels.end());
@@ -91,7 +91,7 @@ void append(Epoch& epoch, const ctnn::Batch& batch) {
 Epoch run_epoch(ctnn::BatchLoader& loader, int number, int first_batch = 0) {
     Epoch epoch;
     loader.start_epoch(number, first_batch);
-    while (const ctnn::Batch* batch = loader.next()) { append(epoch, *batch); }
+    while (const ctnn::MiniBatch* batch = loader.next()) { append(epoch, *batch); }
     return epoch;
 }
 
@@ -324,7 +324,7 @@ TEST_CASE("an epoch resumed in its middle equals the rest of a whole one", "[dat
     for (int first = 0; first <= whole.batches(); ++first) {
         Epoch rest;
         whole.start_epoch(2);
-        for (int i = 0; const ctnn::Batch* batch = whole.next(); ++i) {
+        for (int i = 0; const ctnn::MiniBatch* batch = whole.next(); ++i) {
             if (i >= first) { append(rest, *batch); }
         }
         CHECK(run_epoch(resumed, 2, first) == rest);
@@ -350,7 +350,7 @@ TEST_CASE("a batch stays as it is while the thread runs ahead", "[data][loader]"
     const auto set = small_set(200);
     ctnn::BatchLoader loader{set, ctnn::all_indices(200), {.batch_size = 2, .shuffle = false}};
     loader.start_epoch(0);
-    while (const ctnn::Batch* batch = loader.next()) {
+    while (const ctnn::MiniBatch* batch = loader.next()) {
         const std::vector<float> before{batch->images.begin(), batch->images.end()};
         std::this_thread::yield();
         REQUIRE(std::ranges::equal(before, batch->images));

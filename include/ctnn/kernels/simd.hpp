@@ -117,8 +117,27 @@ struct Vec {
 #endif
         return {xsimd::fma(a.v, b.v, c.v)};
     }
-    friend CTNN_ALWAYS_INLINE Vec max(Vec a, Vec b) { return {xsimd::max(a.v, b.v)}; }
-    friend CTNN_ALWAYS_INLINE Vec sqrt(Vec a) { return {xsimd::sqrt(a.v)}; }
+    friend CTNN_ALWAYS_INLINE Vec max(Vec a, Vec b) {
+#if defined(__AVX512F__)
+        // The masked forms name their pass-through operand, where GCC 12's plain ones warn of an uninitialised one.
+        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
+            return {Batch(_mm512_mask_max_ps(a.v, static_cast<__mmask16>(-1), a.v, b.v))};
+        } else if constexpr (sizeof(Batch) == 64) {
+            return {Batch(_mm512_mask_max_pd(a.v, static_cast<__mmask8>(-1), a.v, b.v))};
+        }
+#endif
+        return {xsimd::max(a.v, b.v)};
+    }
+    friend CTNN_ALWAYS_INLINE Vec sqrt(Vec a) {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
+            return {Batch(_mm512_mask_sqrt_ps(a.v, static_cast<__mmask16>(-1), a.v))};
+        } else if constexpr (sizeof(Batch) == 64) {
+            return {Batch(_mm512_mask_sqrt_pd(a.v, static_cast<__mmask8>(-1), a.v))};
+        }
+#endif
+        return {xsimd::sqrt(a.v)};
+    }
     friend CTNN_ALWAYS_INLINE Vec exp(Vec a) { return {xsimd::exp(a.v)}; }
     friend CTNN_ALWAYS_INLINE Vec tanh(Vec a) { return {xsimd::tanh(a.v)}; }
     friend CTNN_ALWAYS_INLINE Vec pow(Vec a, Vec b) { return {xsimd::pow(a.v, b.v)}; }

@@ -1,0 +1,200 @@
+// A model as a file: safetensors with the names, shapes and element order of PyTorch's state_dict.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <ctnn/core/error.hpp>
+#include <ctnn/data/dataset.hpp>
+#include <ctnn/io/file.hpp>
+#include <ctnn/io/json.hpp>
+#include <ctnn/io/safetensors.hpp>
+#include <ctnn/kernels/parallel.hpp>
+#include <ctnn/network/model.hpp>
+
+namespace ctnn::inline CTNN_ISA {
+
+/// What evaluating needs besides numbers; kept in a file's metadata.
+struct ModelInfo {
+    std::string model;  ///< a name, such as "SmallAlexNet"
+    Normalization normalization;
+    std::vector<std::string> class_names;
+    bool operator==(const ModelInfo&) const = default;
+};
+
+namespace detail {
+
+/// Converts between storage and the order of files, by all threads: f(stored place, canonical place).
+template <class F>
+void for_stored_and_canonical(const WeightDims& d, F&& f) {
+    const std::int64_t per_out = std::int64_t{d.in} * d.kernel_y * d.kernel_x;
+    parallel_for(d.groups * d.out, default_threads(), [&](int row, int) {
+        std::int64_t canonical = row * per_out;
+        for (int i = 0; i < d.in; ++i) {
+            for (int y = 0; y < d.kernel_y; ++y) {
+                for (int x = 0; x < d.kernel_x; ++x) {
+                    f(d.stored_offset(row / d.out, row % d.out, i, y, x), canonical++);
+                }
+            }
+        }
+    });
+}
+
+}  // namespace detail
+
+/// Tensors in the order of files, owned, and views of them to write.
+template <Network Net, class T>
+class StateDict {
+  public:
+    using Layout = ParameterLayout<Net>;
+
+    /// Adds an arena with the parameters' layout (parameters, or an optimizer's state) under names with a prefix.
+    void add_arena(std::span<const T> arena, const std::string& prefix = "") {
+        for (const ParameterSlot& slot : Layout::slots) {
+            auto& values = floats_.emplace_back(static_cast<std::size_t>(slot.spec.dims.count()));
+            detail::for_stored_and_canonical(slot.spec.dims, [&](std::int64_t stored, std::int64_t canonical) {
+                values[static_cast<std::size_t>(canonical)] = arena[static_cast<std::size_t>(slot.offset + stored)];
+            });
+            views_.push_back(tensor_view(prefix + std::string{slot.name.view()}, shape_of(slot.spec), std::span{values}));
+        }
+    }
+    /// Adds the running statistics, as PyTorch's batch norm does: running_mean, running_var, num_batches_tracked.
+    void add_buffers(const Buffers<Net, T>& buffers) {
+        for (const BufferSlot& slot : Layout::buffers) {
+            const auto n = static_cast<std::size_t>(slot.channels);
+            const auto add = [&](const Name& name, std::int64_t offset) {
+                const auto values = buffers.span().subspan(static_cast<std::size_t>(offset), n);
+                views_.push_back(tensor_view(std::string{name.view()}, {slot.channels}, values));
+            };
+            add(slot.mean, slot.mean_offset);
+            add(slot.variance, slot.variance_offset);
+            views_.push_back(tensor_view(std::string{slot.batches.view()}, {}, std::span{&buffers.batches_tracked, 1}));
+        }
+    }
+    [[nodiscard]] std::span<const TensorView> views() const { return views_; }
+
+    static std::vector<std::int64_t> shape_of(const ParameterSpec& spec) {
+        return {spec.shape.begin(), spec.shape.begin() + spec.rank};
+    }
+
+    /// Throws FileError unless the file holds every tensor of an arena in the right type and shape.
+    static void check_arena(const SafetensorsFile& file, const std::string& prefix = "") {
+        for (const ParameterSlot& slot : Layout::slots) {
+            static_cast<void>(file.require(prefix + std::string{slot.name.view()}, dtype_of<T>(), shape_of(slot.spec)));
+        }
+    }
+    static void check_buffers(const SafetensorsFile& file) {
+        for (const BufferSlot& slot : Layout::buffers) {
+            const std::array<std::int64_t, 1> shape{slot.channels};
+            static_cast<void>(file.require(slot.mean.view(), dtype_of<T>(), shape));
+            static_cast<void>(file.require(slot.variance.view(), dtype_of<T>(), shape));
+            static_cast<void>(file.require(slot.batches.view(), Dtype::i64, {}));
+        }
+    }
+    /// Number of tensors that a model has in a file.
+    static constexpr std::size_t tensors = Layout::tensors + 3 * Layout::norms;
+
+    /// Reads an arena that check_arena has passed.
+    static void read_arena(const SafetensorsFile& file, std::span<T> arena, const std::string& prefix = "") {
+        std::vector<T> values;
+        for (const ParameterSlot& slot : Layout::slots) {
+            values.resize(static_cast<std::size_t>(slot.spec.dims.count()));
+            file.find(prefix + std::string{slot.name.view()})->copy_to(values);
+            detail::for_stored_and_canonical(slot.spec.dims, [&](std::int64_t stored, std::int64_t canonical) {
+                arena[static_cast<std::size_t>(slot.offset + stored)] = values[static_cast<std::size_t>(canonical)];
+            });
+        }
+    }
+    static void read_buffers(const SafetensorsFile& file, Buffers<Net, T>& buffers) {
+        for (const BufferSlot& slot : Layout::buffers) {
+            const auto n = static_cast<std::size_t>(slot.channels);
+            file.find(slot.mean.view())->copy_to(buffers.span().subspan(static_cast<std::size_t>(slot.mean_offset), n));
+            file.find(slot.variance.view())
+                ->copy_to(buffers.span().subspan(static_cast<std::size_t>(slot.variance_offset), n));
+            file.find(slot.batches.view())->copy_to(std::span{&buffers.batches_tracked, 1});
+        }
+    }
+
+  private:
+    std::vector<std::vector<T>> floats_;
+    std::vector<TensorView> views_;
+};
+
+namespace detail {
+
+inline std::string to_json(std::span<const float> numbers) {
+    Json::Array array;
+    for (const float x : numbers) { array.emplace_back(static_cast<double>(x)); }
+    return write_json(Json{std::move(array)});
+}
+
+inline SafetensorsMetadata info_metadata(const ModelInfo& info) {
+    Json::Array names;
+    for (const std::string& name : info.class_names) { names.emplace_back(name); }
+    return {{"model", info.model},
+            {"mean", to_json(info.normalization.mean)},
+            {"std", to_json(info.normalization.std)},
+            {"classes", write_json(Json{std::move(names)})}};
+}
+
+inline ModelInfo read_info(const SafetensorsFile& file) {
+    ModelInfo info;
+    const auto array = [&](const char* key) {
+        const std::string* text = file.find_metadata(key);
+        return text == nullptr ? Json{Json::Array{}} : parse_json(*text, file.source + ": metadata '" + key + "'");
+    };
+    const auto floats = [&](const char* key) {
+        std::vector<float> values;
+        const Json json = array(key);
+        for (const Json& x : json.template get<Json::Array>(file.source)) {
+            values.push_back(static_cast<float>(x.template get<double>(file.source)));
+        }
+        return values;
+    };
+    if (const std::string* name = file.find_metadata("model")) { info.model = *name; }
+    info.normalization = {floats("mean"), floats("std")};
+    const Json names = array("classes");
+    for (const Json& x : names.template get<Json::Array>(file.source)) {
+        info.class_names.push_back(x.template get<std::string>(file.source));
+    }
+    return info;
+}
+
+}  // namespace detail
+
+/// Writes a model to `path`: temporary file, sync, rename, so that an older file stays whole until the new one is.
+/// Equal models and infos give equal bytes. Throws FileError.
+template <Network Net, class T>
+void save_weights(const std::filesystem::path& path, const Model<Net, T>& model, const ModelInfo& info) {
+    StateDict<Net, T> state;
+    state.add_arena(model.parameters().span());
+    state.add_buffers(model.buffers());
+    save_safetensors(path, state.views(), detail::info_metadata(info));
+}
+
+/// Reads a model that save_weights or PyTorch wrote. Throws FileError, which names the first tensor that is missing, of
+/// another shape or type, or unknown to the network; the model then stays as it was.
+template <Network Net, class T>
+ModelInfo load_weights(const std::filesystem::path& path, Model<Net, T>& model) {
+    using State = StateDict<Net, T>;
+    const std::vector<std::byte> bytes = read_file(path);
+    const SafetensorsFile file = parse_safetensors(bytes, path.string());
+    State::check_arena(file);
+    State::check_buffers(file);
+    if (file.tensors.size() != State::tensors) {
+        throw FileError(path.string() + ": " + std::to_string(file.tensors.size()) + " tensors; expected the network's " +
+                        std::to_string(State::tensors));
+    }
+    ModelInfo info = detail::read_info(file);
+    State::read_arena(file, model.parameters().span());
+    State::read_buffers(file, model.buffers());
+    return info;
+}
+
+}  // namespace ctnn::inline CTNN_ISA
