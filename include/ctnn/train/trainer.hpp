@@ -45,7 +45,7 @@ struct LossError {
     static constexpr Sentence sentence = [] {
         Sentence text;
         constexpr Shape out = Net::output_shape;
-        if (!out.flat()) {
+        if (Net::description.error.empty() && !out.flat()) {  // a wrong network has said so already
             write_size(text << "CrossEntropy: the network ends in a " << out.channels << "x", out.height, out.width)
                 << " map, not in one number per class; end it with Flatten and Linear<classes>";
         }

@@ -1,0 +1,54 @@
+// What `ctnn_bench steps` measures: training steps and inferences of whole networks.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "options.hpp"
+
+namespace ctnn::inline CTNN_ISA::bench {
+
+/// A training step (forward, loss, backward, update), inference of a batch, inference of one image.
+enum class Pass : char { train, infer, infer_one };
+inline constexpr Pass passes[] = {Pass::train, Pass::infer, Pass::infer_one};
+constexpr std::string_view name(Pass p) {
+    return p == Pass::train ? "train" : p == Pass::infer ? "infer" : "infer_one";
+}
+
+/// A part of a training step, and the shortest time it took.
+struct StageTime {
+    std::string name;
+    double forward = 0.0, backward = 0.0;
+};
+
+/// A network with its model, optimizer, workspaces and a batch of random images.
+class NetworkSteps {
+  public:
+    NetworkSteps() = default;
+    NetworkSteps(const NetworkSteps&) = delete;
+    NetworkSteps& operator=(const NetworkSteps&) = delete;
+    virtual ~NetworkSteps() = default;
+
+    virtual void run(Pass pass) = 0;
+    /// Bytes of the workspace that a pass runs in.
+    [[nodiscard]] virtual std::size_t plan_bytes(Pass pass) const = 0;
+    /// Times of the stages so far, the loss and the update behind them.
+    [[nodiscard]] virtual std::vector<StageTime> stages() const = 0;
+};
+
+struct NetworkCase {
+    std::string_view name;
+    std::unique_ptr<NetworkSteps> (*make)(int batch, int threads);
+};
+
+/// Each network is a translation unit of its own.
+NetworkCase small_alexnet();
+NetworkCase alexnet32();
+
+void run_steps(const Options& options);
+
+}  // namespace ctnn::inline CTNN_ISA::bench

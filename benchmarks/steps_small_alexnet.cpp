@@ -1,0 +1,9 @@
+#include <ctnn/models/small_alexnet.hpp>
+
+#include "network_steps.hpp"
+
+namespace ctnn::inline CTNN_ISA::bench {
+
+NetworkCase small_alexnet() { return network_case<SmallAlexNet>("SmallAlexNet"); }
+
+}  // namespace ctnn::inline CTNN_ISA::bench
