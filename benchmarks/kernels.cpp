@@ -31,7 +31,9 @@ std::optional<Peer> make_peer(const KernelCase& layer, Direction direction, int 
 struct Peer {
     void run() {}
 };
-std::optional<Peer> make_peer(const KernelCase&, Direction, int) { return std::nullopt; }
+std::optional<Peer> make_peer(const KernelCase&, Direction, int) {
+    return std::nullopt;
+}
 #endif
 
 /// Layer, peer and multiply-add bursts in turn, so that all three meet the same machine.
@@ -61,12 +63,23 @@ Figure measure(const KernelCase& layer, LayerKernels& kernels, Direction directi
 
 void run_kernels(const Options& options) {
     const Peak peak = measure_peak(options.threads);
-    fmt::print("{} threads, vectors of {} floats: {:.0f} GFLOP/s of fused multiply-adds, {:.1f} GB/s read from memory\n",
-               options.threads, Vec<float>::width, peak.gflops, peak.read_gbytes);
-    fmt::print("GFLOP/s by the fastest run; share of the peak measured between the runs; GB/s if every array moved once.\n"
-               "Ratios: oneDNN's time to ours, by the fastest run and by the tenth percentile.\n\n");
-    const Table table{{{"layer", -20}, {"direction", -16}, {"runs", 5}, {"ms", 8}, {"GFLOP/s", 8}, {"% peak", 6},
-                       {"GB/s", 6}, {"error", 8}, {"oneDNN", 7}, {"ratio", 6}, {"p10", 6}}};
+    fmt::print(
+        "{} threads, vectors of {} floats: {:.0f} GFLOP/s of fused multiply-adds, {:.1f} GB/s read from memory\n",
+        options.threads, Vec<float>::width, peak.gflops, peak.read_gbytes);
+    fmt::print(
+        "GFLOP/s by the fastest run; share of the peak measured between the runs; GB/s if every array moved once.\n"
+        "Ratios: oneDNN's time to ours, by the fastest run and by the tenth percentile.\n\n");
+    const Table table{{{"layer", -20},
+                       {"direction", -16},
+                       {"runs", 5},
+                       {"ms", 8},
+                       {"GFLOP/s", 8},
+                       {"% peak", 6},
+                       {"GB/s", 6},
+                       {"error", 8},
+                       {"oneDNN", 7},
+                       {"ratio", 6},
+                       {"p10", 6}}};
     Json::Array rows;
     double log_ratio = 0.0;
     int compared = 0;
@@ -79,23 +92,14 @@ void run_kernels(const Options& options) {
                 const double seconds = f.own.fastest();
                 const double gflops = 1e-9 * layer.flops() / seconds;
                 const double gbytes = 1e-9 * layer.bytes() / seconds;
-                std::vector<std::string> cells{std::string{layer.name},
-                                               std::string{name(direction)},
-                                               fmt::format("{}", f.own.runs()),
-                                               fmt::format("{:.3f}", 1e3 * seconds),
-                                               fmt::format("{:.1f}", gflops),
-                                               fmt::format("{:.0f}", 100.0 * gflops / f.peak),
-                                               fmt::format("{:.1f}", gbytes),
-                                               fmt::format("{:.1e}", f.error)};
-                Json::Object row{{"layer", layer.name},
-                                 {"direction", name(direction)},
-                                 {"samples", layer.samples},
-                                 {"runs", f.own.runs()},
-                                 {"seconds_fastest", seconds},
-                                 {"seconds_p10", f.own.low()},
-                                 {"gflops", gflops},
-                                 {"peak_gflops", f.peak},
-                                 {"gbytes", gbytes},
+                std::vector<std::string> cells{
+                    std::string{layer.name},         std::string{name(direction)},
+                    fmt::format("{}", f.own.runs()), fmt::format("{:.3f}", 1e3 * seconds),
+                    fmt::format("{:.1f}", gflops),   fmt::format("{:.0f}", 100.0 * gflops / f.peak),
+                    fmt::format("{:.1f}", gbytes),   fmt::format("{:.1e}", f.error)};
+                Json::Object row{{"layer", layer.name},  {"direction", name(direction)}, {"samples", layer.samples},
+                                 {"runs", f.own.runs()}, {"seconds_fastest", seconds},   {"seconds_p10", f.own.low()},
+                                 {"gflops", gflops},     {"peak_gflops", f.peak},        {"gbytes", gbytes},
                                  {"error", f.error}};
                 if (!f.peer.empty()) {
                     const double other = f.peer.fastest(), ratio = other / seconds, low = f.peer.low() / f.own.low();

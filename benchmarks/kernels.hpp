@@ -41,7 +41,8 @@ struct KernelCase {
 
     /// Multiply-adds of each direction twice, taps that meet padding not counted.
     [[nodiscard]] double flops() const {
-        return 2.0 * samples * static_cast<double>(dims.window.live_taps(dims.in)) * dims.out.channels * dims.group_in();
+        return 2.0 * samples * static_cast<double>(dims.window.live_taps(dims.in)) * dims.out.channels *
+               dims.group_in();
     }
     [[nodiscard]] bool linear() const { return dims.in.flat() && dims.window == Window{}; }
     /// What every direction must read or write at least once.

@@ -70,15 +70,21 @@ class StageKernels final : public LayerKernels {
 
     void run(Direction direction) override {
         switch (direction) {
-            case Direction::forward: Inference::forward(io_); break;
-            case Direction::backward_data: data_gradient(); break;
-            case Direction::backward_weights: Training::backward(io_); break;
+            case Direction::forward:
+                Inference::forward(io_);
+                break;
+            case Direction::backward_data:
+                data_gradient();
+                break;
+            case Direction::backward_weights:
+                Training::backward(io_);
+                break;
         }
     }
 
     [[nodiscard]] double error(Direction direction) const override {
-        return Reference{dims, io_.samples,
-                         {x_.data(), weights_.data(), y_.data(), dy_.data(), dx_.data(), dweights_.data()}}
+        return Reference{
+            dims, io_.samples, {x_.data(), weights_.data(), y_.data(), dy_.data(), dx_.data(), dweights_.data()}}
             .error(direction);
     }
 

@@ -38,9 +38,15 @@ class StepsOf final : public NetworkSteps {
 
     void run(Pass pass) override {
         switch (pass) {
-            case Pass::train: train(); break;
-            case Pass::infer: forward(model_.view(), images_.data(), batch_, infer_); break;
-            case Pass::infer_one: forward(model_.view(), images_.data(), 1, infer_one_); break;
+            case Pass::train:
+                train();
+                break;
+            case Pass::infer:
+                forward(model_.view(), images_.data(), batch_, infer_);
+                break;
+            case Pass::infer_one:
+                forward(model_.view(), images_.data(), 1, infer_one_);
+                break;
         }
     }
 
@@ -55,9 +61,7 @@ class StepsOf final : public NetworkSteps {
         for (std::size_t s = 0; s < TrainPlan::stage_count; ++s) {
             const StageSpec& spec = TrainPlan::StageList::at(s);
             std::string layers = std::to_string(spec.begin) + ":";
-            for (std::size_t i = spec.begin; i < spec.end; ++i) {
-                (layers += ' ') += Net::description.layers[i].type;
-            }
+            for (std::size_t i = spec.begin; i < spec.end; ++i) { (layers += ' ') += Net::description.layers[i].type; }
             times.push_back({layers, time(TrainPlan::forward_time(s)), time(TrainPlan::backward_time(s))});
         }
         times.push_back({"loss", time(TrainPlan::stage_count), 0.0});

@@ -35,7 +35,9 @@ class OneDnn {
             const dnnl::memory::dims weights =
                 d.groups > 1 ? dnnl::memory::dims{d.groups, d.group_out(), d.group_in(), w.y.extent, w.x.extent}
                              : dnnl::memory::dims{d.out.channels, d.in.channels, w.y.extent, w.x.extent};
-            const auto behind = [](Axis a, int size) { return (a.output(size) - 1) * a.stride + a.extent - size - a.padding; };
+            const auto behind = [](Axis a, int size) {
+                return (a.output(size) - 1) * a.stride + a.extent - size - a.padding;
+            };
             m = {any(in), any(weights), any(out)};
             make_convolution(m, direction, {w.y.stride, w.x.stride}, {w.y.padding, w.x.padding},
                              {behind(w.y, d.in.height), behind(w.x, d.in.width)});
@@ -72,28 +74,31 @@ class OneDnn {
 #if DNNL_VERSION_MAJOR >= 3
         return typename Operation::primitive_desc(engine_, std::forward<Args>(args)..., forward);
 #else
-        return typename Operation::primitive_desc(typename Operation::desc(std::forward<Args>(args)...), engine_, forward);
+        return
+            typename Operation::primitive_desc(typename Operation::desc(std::forward<Args>(args)...), engine_, forward);
 #endif
     }
 
     void make_convolution(const Descriptors& m, Direction direction, const dnnl::memory::dims& stride,
                           const dnnl::memory::dims& before, const dnnl::memory::dims& behind) {
         const auto direct = dnnl::algorithm::convolution_direct;
-        const auto forward = describe<dnnl::convolution_forward>(dnnl::prop_kind::forward_training, direct, m.x, m.weights,
-                                                                 m.y, stride, before, behind);
+        const auto forward = describe<dnnl::convolution_forward>(dnnl::prop_kind::forward_training, direct, m.x,
+                                                                 m.weights, m.y, stride, before, behind);
         if (direction == Direction::forward) {
             use_forward<dnnl::convolution_forward>(forward);
         } else if (direction == Direction::backward_data) {
             use_backward_data<dnnl::convolution_backward_data>(describe_backward<dnnl::convolution_backward_data>(
                 forward, direct, m.x, m.weights, m.y, stride, before, behind));
         } else {
-            use_backward_weights<dnnl::convolution_backward_weights>(describe_backward<dnnl::convolution_backward_weights>(
-                forward, direct, m.x, m.weights, m.y, stride, before, behind));
+            use_backward_weights<dnnl::convolution_backward_weights>(
+                describe_backward<dnnl::convolution_backward_weights>(forward, direct, m.x, m.weights, m.y, stride,
+                                                                      before, behind));
         }
     }
 
     void make_linear(const Descriptors& m, Direction direction) {
-        const auto forward = describe<dnnl::inner_product_forward>(dnnl::prop_kind::forward_training, m.x, m.weights, m.y);
+        const auto forward =
+            describe<dnnl::inner_product_forward>(dnnl::prop_kind::forward_training, m.x, m.weights, m.y);
         if (direction == Direction::forward) {
             use_forward<dnnl::inner_product_forward>(forward);
         } else if (direction == Direction::backward_data) {
@@ -107,7 +112,8 @@ class OneDnn {
 
     template <class Operation, class Description>
     void use_forward(const Description& d) {
-        use<Operation>(d, {{DNNL_ARG_SRC, d.src_desc()}, {DNNL_ARG_WEIGHTS, d.weights_desc()}, {DNNL_ARG_DST, d.dst_desc()}});
+        use<Operation>(
+            d, {{DNNL_ARG_SRC, d.src_desc()}, {DNNL_ARG_WEIGHTS, d.weights_desc()}, {DNNL_ARG_DST, d.dst_desc()}});
     }
     template <class Operation, class Description>
     void use_backward_data(const Description& d) {

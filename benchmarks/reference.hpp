@@ -33,7 +33,9 @@ class Reference {
         for (int i = 0; i < entries; ++i) {
             // The first and last entries are corners, where padding is met.
             const auto any = [&](int size) {
-                return i == 0 ? 0 : i == 1 ? size - 1 : static_cast<int>(random.below(static_cast<std::uint32_t>(size)));
+                return i == 0   ? 0
+                       : i == 1 ? size - 1
+                                : static_cast<int>(random.below(static_cast<std::uint32_t>(size)));
             };
             double exact = 0.0, found = 0.0;
             if (direction == Direction::forward) {

@@ -46,7 +46,8 @@ void print_stages(const NetworkSteps& network) {
     const Table table{{{"", 1}, {"stage", -50}, {"forward ms", 11}, {"backward ms", 11}}};
     double forward = 0.0, backward = 0.0;
     for (const StageTime& stage : network.stages()) {
-        table.row({"", stage.name, fmt::format("{:.3f}", 1e3 * stage.forward), fmt::format("{:.3f}", 1e3 * stage.backward)});
+        table.row(
+            {"", stage.name, fmt::format("{:.3f}", 1e3 * stage.forward), fmt::format("{:.3f}", 1e3 * stage.backward)});
         forward += stage.forward;
         backward += stage.backward;
     }
@@ -73,8 +74,15 @@ void run_steps(const Options& options) {
         throw ArgumentError("--serve: no network has '" + options.filter + "' in its name");
     }
     fmt::print("{} threads\n\n", options.threads);
-    const Table table{{{"network", -14}, {"pass", -10}, {"batch", 6}, {"runs", 6}, {"fastest ms", 11}, {"p10 ms", 9},
-                       {"median ms", 10}, {"images/s", 9}, {"plan MiB", 9}}};
+    const Table table{{{"network", -14},
+                       {"pass", -10},
+                       {"batch", 6},
+                       {"runs", 6},
+                       {"fastest ms", 11},
+                       {"p10 ms", 9},
+                       {"median ms", 10},
+                       {"images/s", 9},
+                       {"plan MiB", 9}}};
     Json::Array rows;
     for (const NetworkCase& network : networks) {
         if (!options.wants(network.name)) { continue; }

@@ -4,6 +4,8 @@
 
 namespace ctnn::inline CTNN_ISA::bench {
 
-NetworkCase alexnet32() { return network_case<AlexNet32>("AlexNet32"); }
+NetworkCase alexnet32() {
+    return network_case<AlexNet32>("AlexNet32");
+}
 
 }  // namespace ctnn::inline CTNN_ISA::bench

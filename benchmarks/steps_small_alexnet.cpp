@@ -4,6 +4,8 @@
 
 namespace ctnn::inline CTNN_ISA::bench {
 
-NetworkCase small_alexnet() { return network_case<SmallAlexNet>("SmallAlexNet"); }
+NetworkCase small_alexnet() {
+    return network_case<SmallAlexNet>("SmallAlexNet");
+}
 
 }  // namespace ctnn::inline CTNN_ISA::bench

@@ -143,7 +143,7 @@ struct Accumulators {
 #pragma GCC unroll 32
             for (int p = 0; p < Pixels; ++p) {
 #pragma GCC unroll 8
-                for (int v = 0; v < vectors; ++v) { sum[p][v] = max(sum[p][v], V::broadcast(T{})); }
+                for (int v = 0; v < vectors; ++v) { sum[p][v] = max(V::broadcast(T{}), sum[p][v]); }
             }
         }
         if (channels >= vectors * V::width) {

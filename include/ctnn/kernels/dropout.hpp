@@ -14,8 +14,8 @@ inline void draw_mask(std::uint8_t* bits, int count, double p, const Random& ran
     const auto threshold = static_cast<std::uint64_t>(p * 0x1p32);
     for (int byte = 0; byte * 8 < count; ++byte) {
         unsigned value = 0;
-        for (int half = 0; half < 2; ++half) {
-            const PhiloxBlock words = random.block(static_cast<std::uint32_t>(byte * 2 + half));
+        for (unsigned half = 0; half < 2; ++half) {
+            const PhiloxBlock words = random.block(static_cast<std::uint32_t>(byte) * 2 + half);
             for (unsigned i = 0; i < 4; ++i) { value |= (words[i] >= threshold ? 1u : 0u) << (half * 4u + i); }
         }
         bits[byte] = static_cast<std::uint8_t>(value);

@@ -13,7 +13,7 @@ template <Activation A, class V>
 CTNN_ALWAYS_INLINE V activate(V x) {
     using T = std::remove_cvref_t<decltype(sum(x))>;
     if constexpr (A == Activation::relu) {
-        return max(x, V::broadcast(T{}));
+        return max(V::broadcast(T{}), x);  // in this order a NaN stays one, as in PyTorch
     } else if constexpr (A == Activation::sigmoid) {
         const V one = V::broadcast(T{1});
         return one / (one + exp(V::broadcast(T{}) - x));

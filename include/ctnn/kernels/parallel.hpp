@@ -23,8 +23,8 @@ inline int default_threads() {
 /// Calls f(item, thread) for every item in [0, items), each once, in contiguous runs per thread; f must not throw.
 template <class F>
 void parallel_for(int items, int threads, F&& f) {
-    const int used = std::max(1, std::min(items, threads));
 #if defined(_OPENMP)
+    const int used = std::min(items, threads);
     if (used > 1) {
 #pragma omp parallel num_threads(used)
         {
@@ -37,6 +37,7 @@ void parallel_for(int items, int threads, F&& f) {
         return;
     }
 #endif
+    static_cast<void>(threads);
     for (int i = 0; i < items; ++i) { f(i, 0); }
 }
 

@@ -41,9 +41,8 @@ void max_pool_rows(const T* x, const T* scale, const T* shift, T* y, std::uint8_
                         V value = load(corner + (std::ptrdiff_t{ky} * D.in.width + kx) * channels + c);
                         if (scale != nullptr) { value = fma(value, factor, offset); }
                         const V tap = V::broadcast(static_cast<T>(ky * D.window.x.extent + kx));
-                        place = where_greater(value, best, tap, place);
-                        // A NaN is neither greater nor less: the sum carries it into the output, as PyTorch does.
-                        best = where_greater(value, best, value, best) + (value - value);
+                        place = where_greater_or_nan(value, best, tap, place);
+                        best = where_greater_or_nan(value, best, value, best);
                     }
                 }
                 store(y + at + c, activate<A>(best));

@@ -63,6 +63,7 @@ struct Vec<T, ScalarArch> {
     friend Vec tanh(Vec a) { return {std::tanh(a.v)}; }
     friend Vec pow(Vec a, Vec b) { return {std::pow(a.v, b.v)}; }
     friend Vec where_greater(Vec a, Vec b, Vec yes, Vec no) { return a.v > b.v ? yes : no; }
+    friend Vec where_greater_or_nan(Vec a, Vec b, Vec yes, Vec no) { return a.v > b.v || a.v != a.v ? yes : no; }
     friend T sum(Vec a) { return a.v; }
 };
 
@@ -126,6 +127,7 @@ struct Vec {
 #endif
         return {xsimd::fma(a.v, b.v, c.v)};
     }
+    /// The larger; b where either is no number, on x86.
     friend CTNN_ALWAYS_INLINE Vec max(Vec a, Vec b) {
 #if defined(__AVX512F__)
         // The masked forms name their pass-through operand, where GCC 12's plain ones warn of an uninitialised one.
@@ -153,6 +155,10 @@ struct Vec {
     /// `yes` where a > b, else `no`.
     friend CTNN_ALWAYS_INLINE Vec where_greater(Vec a, Vec b, Vec yes, Vec no) {
         return {xsimd::select(a.v > b.v, yes.v, no.v)};
+    }
+    /// `yes` where a > b or a is no number, else `no`.
+    friend CTNN_ALWAYS_INLINE Vec where_greater_or_nan(Vec a, Vec b, Vec yes, Vec no) {
+        return {xsimd::select((a.v > b.v) || (a.v != a.v), yes.v, no.v)};
     }
     friend CTNN_ALWAYS_INLINE T sum(Vec a) {
 #if XSIMD_VERSION_MAJOR >= 9

@@ -10,6 +10,7 @@
 
 #include <ctnn/core/arena.hpp>
 #include <ctnn/core/config.hpp>
+#include <ctnn/kernels/parallel.hpp>
 
 namespace ctnn::inline CTNN_ISA {
 
@@ -46,15 +47,15 @@ void sgd_chunk(T* __restrict w, const T* __restrict gradient, T* __restrict velo
 }
 
 template <Velocity V, class T>
-void sgd_chunks(std::span<T> weights, std::span<const T> gradients, std::span<T> velocity, const SgdStep& step) {
+void sgd_chunks(std::span<T> weights, std::span<const T> gradients, std::span<T> velocity, const SgdStep& step,
+                int threads) {
     const std::size_t n = weights.size();
-    const auto chunks = static_cast<std::int64_t>((n + update_chunk - 1) / update_chunk);
-#pragma omp parallel for schedule(static) if (chunks > 1)
-    for (std::int64_t c = 0; c < chunks; ++c) {
+    const auto chunks = static_cast<int>((n + update_chunk - 1) / update_chunk);
+    parallel_for(chunks, threads, [&](int c, int) {
         const std::size_t begin = static_cast<std::size_t>(c) * update_chunk;
         sgd_chunk<V>(weights.data() + begin, gradients.data() + begin,
                      V == Velocity::none ? nullptr : velocity.data() + begin, std::min(update_chunk, n - begin), step);
-    }
+    });
 }
 
 /// In 16 double sums, added pairwise at the end: independent of the vector width. A float's square is exact in
@@ -86,33 +87,33 @@ double sum_of_squares_chunk(const T* x, std::size_t n) {
 /// g = scale·g + decay·w; v = momentum·v + g; w −= lr·(nesterov ? g + momentum·v : v). Velocity begins as zeros.
 /// All spans have one size and do not overlap; with momentum 0 velocity is not touched and may be empty.
 template <class T>
-void sgd_update(std::span<T> weights, std::span<const T> gradients, std::span<T> velocity, const SgdStep& step) {
+void sgd_update(std::span<T> weights, std::span<const T> gradients, std::span<T> velocity, const SgdStep& step,
+                int threads = default_threads()) {
     using detail::Velocity;
     if (step.momentum == 0.0) {
-        detail::sgd_chunks<Velocity::none>(weights, gradients, velocity, step);
+        detail::sgd_chunks<Velocity::none>(weights, gradients, velocity, step, threads);
     } else if (step.nesterov) {
-        detail::sgd_chunks<Velocity::nesterov>(weights, gradients, velocity, step);
+        detail::sgd_chunks<Velocity::nesterov>(weights, gradients, velocity, step, threads);
     } else {
-        detail::sgd_chunks<Velocity::plain>(weights, gradients, velocity, step);
+        detail::sgd_chunks<Velocity::plain>(weights, gradients, velocity, step, threads);
     }
 }
 
 /// Σx² in double, bit-identical for any number of threads: chunks depend on the size alone and are added in order.
 /// For floats it is finite exactly when every element is.
 template <class T>
-double sum_of_squares(std::span<const T> x) {
+double sum_of_squares(std::span<const T> x, int threads = default_threads()) {
     constexpr std::size_t most = 1024;  // partial sums, on the stack
     std::array<double, most> partial;
     const std::size_t chunk = std::max(detail::update_chunk, round_up((x.size() + most - 1) / most, 16));
-    const auto chunks = static_cast<std::int64_t>((x.size() + chunk - 1) / chunk);
-#pragma omp parallel for schedule(static) if (chunks > 1)
-    for (std::int64_t c = 0; c < chunks; ++c) {
+    const auto chunks = static_cast<int>((x.size() + chunk - 1) / chunk);
+    parallel_for(chunks, threads, [&](int c, int) {
         const std::size_t begin = static_cast<std::size_t>(c) * chunk;
         partial[static_cast<std::size_t>(c)] =
             detail::sum_of_squares_chunk(x.data() + begin, std::min(chunk, x.size() - begin));
-    }
+    });
     double sum = 0.0;
-    for (std::int64_t c = 0; c < chunks; ++c) { sum += partial[static_cast<std::size_t>(c)]; }
+    for (int c = 0; c < chunks; ++c) { sum += partial[static_cast<std::size_t>(c)]; }
     return sum;
 }
 

@@ -11,6 +11,7 @@
 
 #include <ctnn/core/config.hpp>
 #include <ctnn/core/error.hpp>
+#include <ctnn/kernels/parallel.hpp>
 
 namespace ctnn::inline CTNN_ISA {
 
@@ -105,6 +106,7 @@ LossSum cross_entropy_row(std::span<const T> x, std::size_t label, double smooth
 
 /// Below this many logits a row loop stays on the calling thread: starting the others would take longer.
 inline constexpr std::size_t parallel_logits = 4096;
+inline int threads_for(std::size_t logits) { return logits >= parallel_logits ? default_threads() : 1; }
 
 }  // namespace detail
 
@@ -129,9 +131,8 @@ LossSum cross_entropy(const CrossEntropy& settings, std::span<const T> logits, s
     const std::size_t width = static_cast<std::size_t>(classes);
     const std::size_t chunk = (rows + partial.size() - 1) / partial.size();
     const double scale = 1.0 / static_cast<double>(rows);
-    const auto chunks = static_cast<std::int64_t>((rows + chunk - 1) / chunk);
-#pragma omp parallel for schedule(static) if (logits.size() >= detail::parallel_logits)
-    for (std::int64_t c = 0; c < chunks; ++c) {
+    const auto chunks = static_cast<int>((rows + chunk - 1) / chunk);
+    parallel_for(chunks, detail::threads_for(logits.size()), [&](int c, int) {
         const std::size_t begin = static_cast<std::size_t>(c) * chunk;
         LossSum sum;
         for (std::size_t i = begin; i < std::min(begin + chunk, rows); ++i) {
@@ -140,7 +141,7 @@ LossSum cross_entropy(const CrossEntropy& settings, std::span<const T> logits, s
                                              settings.label_smoothing, scale, d);
         }
         partial[static_cast<std::size_t>(c)] = sum;
-    }
+    });
     LossSum total;
     for (const LossSum& sum : partial) { total += sum; }
     return total;
@@ -151,14 +152,13 @@ namespace detail {
 /// Softmax or its logarithm of every row; see there.
 template <bool Log, class T>
 void softmax_rows(std::span<const T> logits, int classes, std::span<T> out) {
-    const auto rows = static_cast<std::int64_t>(rows_of(logits.size(), classes));
+    const auto rows = static_cast<int>(rows_of(logits.size(), classes));
     if (out.size() != logits.size()) {
         throw ArgumentError("softmax: the output has " + std::to_string(out.size()) + " elements, the logits " +
                             std::to_string(logits.size()));
     }
     const std::size_t width = static_cast<std::size_t>(classes);
-#pragma omp parallel for schedule(static) if (logits.size() >= parallel_logits)
-    for (std::int64_t i = 0; i < rows; ++i) {
+    parallel_for(rows, threads_for(logits.size()), [&](int i, int) {
         const auto x = logits.subspan(static_cast<std::size_t>(i) * width, width);
         const auto y = out.subspan(static_cast<std::size_t>(i) * width, width);
         const T top = x[static_cast<std::size_t>(argmax(x))];
@@ -171,7 +171,7 @@ void softmax_rows(std::span<const T> logits, int classes, std::span<T> out) {
         }
         const double by = Log ? std::log(sum) : 1.0 / sum;
         for (T& v : y) { v = static_cast<T>(Log ? static_cast<double>(v) - by : static_cast<double>(v) * by); }
-    }
+    });
 }
 
 }  // namespace detail

@@ -44,7 +44,7 @@ struct Sgd {
 /// ArgumentError where sizes differ.
 template <class T>
 double sgd_step(const Sgd& sgd, double lr, std::span<T> weights, std::span<const T> gradients, std::span<T> velocity,
-                std::size_t decayed) {
+                std::size_t decayed, int threads = default_threads()) {
     const std::size_t n = weights.size();
     const bool moving = sgd.momentum != 0.0;
     if (gradients.size() != n || (moving && velocity.size() != n) || decayed > n) {
@@ -54,14 +54,14 @@ double sgd_step(const Sgd& sgd, double lr, std::span<T> weights, std::span<const
     SgdStep step{lr, sgd.momentum, sgd.nesterov, sgd.weight_decay, 1.0};
     double norm = 0.0;
     if (sgd.clip_norm > 0.0) {
-        norm = std::sqrt(sum_of_squares(gradients));
+        norm = std::sqrt(sum_of_squares(gradients, threads));
         if (!std::isfinite(norm)) { return norm; }
         step.gradient_scale = std::min(1.0, sgd.clip_norm / (norm + 1e-6));
     }
     const std::size_t first = sgd.decay_biases_and_norms || sgd.weight_decay == 0.0 ? n : decayed;
     const auto update = [&](std::size_t begin, std::size_t size) {
         sgd_update(weights.subspan(begin, size), gradients.subspan(begin, size),
-                   moving ? velocity.subspan(begin, size) : velocity, step);
+                   moving ? velocity.subspan(begin, size) : velocity, step, threads);
     };
     update(0, first);
     step.weight_decay = 0.0;

@@ -83,7 +83,7 @@ class Trainer {
         if (!std::isfinite(result.loss.loss_sum)) { not_finite("loss"); }
         backward(model_, images, samples, workspace_, gradients_);
         result.gradient_norm = sgd_step<T>(settings_.optimizer, lr, model_.parameters().span(), gradients_.span(),
-                                           velocity_.span(), Parameters<Net, T>::decayed);
+                                           velocity_.span(), Parameters<Net, T>::decayed, workspace_.threads());
         if (!std::isfinite(result.gradient_norm)) { not_finite("gradient norm"); }
         ++progress_.step;
         return result;

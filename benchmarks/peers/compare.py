@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""Training steps and inferences of ctnn and PyTorch in turn, on equal threads, in short rounds.
+
+All programs stay alive and time one pass at a time on request, so neither their start nor another program's load on
+the machine falls on one of them alone. The first round does not count. The ratio is PyTorch's time, in the better of
+its two memory formats, over ctnn's, each by the tenth percentile of its runs.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+PASSES = ("train", "infer", "infer_one")
+RUNS = {"train": 1, "infer": 2, "infer_one": 10}  # per round: short passes need some runs to find their caches again
+
+
+class Server:
+    """A program that answers "<pass> <count>" with times in milliseconds."""
+
+    def __init__(self, command):
+        self.command = command
+        try:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        except OSError as error:
+            sys.exit(f"compare.py: cannot run {command[0]}: {error.strerror}")
+        self.greeting = self.process.stdout.readline().strip()
+
+    def times(self, what, count):
+        self.process.stdin.write(f"{what} {count}\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline().split()
+        if len(answer) != count:
+            sys.exit(f"compare.py: {self.command[0]} stopped: {count} times of {what} asked, {len(answer)} given")
+        return [float(t) for t in answer]
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def low(times):
+    """The tenth percentile."""
+    return sorted(times)[(len(times) - 1) // 10]
+
+
+def compare(network, options):
+    common = ["--threads", str(options.threads), "--batch", str(options.batch), "--serve"]
+    pytorch = [options.python, str(HERE / "pytorch.py"), "--network", network]
+    servers = {"ctnn": Server([options.bench, "steps", "--filter", network, *common])}
+    for memory_format in ("contiguous", "channels_last"):
+        servers[memory_format] = Server([*pytorch, "--format", memory_format, *common])
+    try:
+        for server in servers.values():
+            if server.greeting.startswith("skipped"):
+                print(server.greeting)
+                sys.exit(0)
+            if server.greeting != "ready":
+                sys.exit(f"compare.py: {' '.join(server.command)} did not start")
+        times = {what: {name: [] for name in servers} for what in PASSES}
+        for round_ in range(options.rounds + 1):
+            for what in PASSES:
+                for name, server in servers.items():
+                    new = server.times(what, RUNS[what])
+                    if round_ > 0:
+                        times[what][name] += new
+    finally:
+        for server in servers.values():
+            server.close()
+
+    figures = []
+    for what in PASSES:
+        by_name = {name: low(t) for name, t in times[what].items()}
+        peer = min(("contiguous", "channels_last"), key=by_name.get)
+        fastest = min(times[what][peer]) / min(times[what]["ctnn"])
+        ratio = by_name[peer] / by_name["ctnn"]
+        print(f"{network:14} {what:10} ctnn {by_name['ctnn']:9.3f} ms   PyTorch {by_name[peer]:9.3f} ms ({peer})"
+              f"   ratio {ratio:5.2f} (of the fastest runs {fastest:5.2f})", flush=True)
+        figures.append({"network": network, "pass": what, "ctnn_ms": by_name["ctnn"], "pytorch_ms": by_name[peer],
+                        "pytorch_format": peer, "ratio_p10": ratio, "ratio_fastest": fastest,
+                        "runs": len(times[what]["ctnn"])})
+    return figures
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bench", help="the program ctnn_bench")
+    parser.add_argument("--network", action="append", choices=("SmallAlexNet", "AlexNet32"), help="only this one")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--python", default="/usr/bin/python3", help="an interpreter that has PyTorch")
+    parser.add_argument("--json", help="file for the figures")
+    options = parser.parse_args()
+
+    print(f"{options.threads} threads, batch {options.batch}, {options.rounds} rounds, tenth percentiles", flush=True)
+    figures = []
+    for network in options.network or ("SmallAlexNet", "AlexNet32"):
+        figures += compare(network, options)
+    if options.json:
+        text = json.dumps({"threads": options.threads, "batch": options.batch, "steps": figures}, indent=2)
+        pathlib.Path(options.json).write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
