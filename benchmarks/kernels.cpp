@@ -31,23 +31,22 @@ std::optional<Peer> make_peer(const KernelCase& layer, Direction direction, int 
 struct Peer {
     void run() {}
 };
-std::optional<Peer> make_peer(const KernelCase&, Direction, int) {
-    return std::nullopt;
-}
+std::optional<Peer> make_peer(const KernelCase&, Direction, int) { return std::nullopt; }
 #endif
 
-/// Layer, peer and multiply-add bursts in turn, so that all three meet the same machine.
+/// Layer, peer and multiply-add bursts in turn, so that all three meet the same machine. `peak` rises to the GFLOP/s of
+/// the fastest burst.
 struct Figure {
     Times own, peer;
-    double peak = 0.0;  ///< GFLOP/s of the fastest burst
     double error = 0.0;
 };
 
-Figure measure(const KernelCase& layer, LayerKernels& kernels, Direction direction, const Options& options) {
+Figure measure(const KernelCase& layer, LayerKernels& kernels, Direction direction, const Options& options,
+               double& peak) {
     Figure figure;
     std::optional<Peer> peer = make_peer(layer, direction, options.threads);
     repeat(options, [&](bool warm) {
-        figure.peak = std::max(figure.peak, fma_burst(options.threads));
+        for (int burst = 0; burst < 4; ++burst) { peak = std::max(peak, fma_burst(options.threads)); }
         const double own = seconds_of([&] { kernels.run(direction); });
         if (!warm) { figure.own.add(own); }
         if (peer) {
@@ -59,16 +58,67 @@ Figure measure(const KernelCase& layer, LayerKernels& kernels, Direction directi
     return figure;
 }
 
+double gflops(const KernelCase& layer, double seconds) { return 1e-9 * layer.flops() / seconds; }
+
+std::vector<std::string> cells(const KernelCase& layer, Direction direction, const Figure& figure, double peak) {
+    const double seconds = figure.own.fastest(), speed = gflops(layer, seconds);
+    std::vector<std::string> row{std::string{layer.name},
+                                 std::string{name(direction)},
+                                 fmt::format("{}", figure.own.runs()),
+                                 fmt::format("{:.3f}", 1e3 * seconds),
+                                 fmt::format("{:.1f}", speed),
+                                 fmt::format("{:.0f}", 100.0 * speed / peak),
+                                 fmt::format("{:.1f}", 1e-9 * layer.bytes() / seconds),
+                                 fmt::format("{:.1e}", figure.error)};
+    if (!figure.peer.empty()) {
+        row.push_back(fmt::format("{:.1f}", gflops(layer, figure.peer.fastest())));
+        row.push_back(fmt::format("{:.2f}", figure.peer.fastest() / seconds));
+        row.push_back(fmt::format("{:.2f}", figure.peer.low() / figure.own.low()));
+    }
+    return row;
+}
+
+Json json(const KernelCase& layer, Direction direction, const Figure& figure) {
+    Json::Object row{{"layer", layer.name},
+                     {"direction", name(direction)},
+                     {"samples", layer.samples},
+                     {"flops", layer.flops()},
+                     {"bytes", layer.bytes()},
+                     {"runs", figure.own.runs()},
+                     {"seconds_fastest", figure.own.fastest()},
+                     {"seconds_p10", figure.own.low()},
+                     {"error", figure.error}};
+    if (!figure.peer.empty()) {
+        row.emplace_back("onednn_seconds_fastest", figure.peer.fastest());
+        row.emplace_back("onednn_seconds_p10", figure.peer.low());
+    }
+    return row;
+}
+
+/// Sums of the logarithms of speed-ups over the peer.
+struct Ratios {
+    double log_fastest = 0.0, log_low = 0.0;
+    int count = 0;
+
+    void add(const Figure& figure) {
+        if (figure.peer.empty()) { return; }
+        log_fastest += std::log(figure.peer.fastest() / figure.own.fastest());
+        log_low += std::log(figure.peer.low() / figure.own.low());
+        ++count;
+    }
+};
+
 }  // namespace
 
 void run_kernels(const Options& options) {
-    const Peak peak = measure_peak(options.threads);
+    Peak peak = measure_peak(options.threads);
     fmt::print(
         "{} threads, vectors of {} floats: {:.0f} GFLOP/s of fused multiply-adds, {:.1f} GB/s read from memory\n",
         options.threads, Vec<float>::width, peak.gflops, peak.read_gbytes);
     fmt::print(
-        "GFLOP/s by the fastest run; share of the peak measured between the runs; GB/s if every array moved once.\n"
-        "Ratios: oneDNN's time to ours, by the fastest run and by the tenth percentile.\n\n");
+        "GFLOP/s by the fastest run, and as a share of the multiply-adds, measured again between the runs;\n"
+        "GB/s if every array moved once; error as a share of the largest entry.\n"
+        "Ratios: oneDNN's time to ours, of the fastest runs and of the tenth percentiles.\n\n");
     const Table table{{{"layer", -20},
                        {"direction", -16},
                        {"runs", 5},
@@ -81,52 +131,28 @@ void run_kernels(const Options& options) {
                        {"ratio", 6},
                        {"p10", 6}}};
     Json::Array rows;
-    double log_ratio = 0.0;
-    int compared = 0;
+    Ratios ratios;
     for (const auto cases : {small_alexnet_layers(), alexnet_convolutions(), alexnet_linear_layers()}) {
         for (const KernelCase& layer : cases) {
             if (!options.wants(layer.name)) { continue; }
             const auto kernels = layer.make(layer.samples, options.threads);
             for (const Direction direction : directions) {
-                const Figure f = measure(layer, *kernels, direction, options);
-                const double seconds = f.own.fastest();
-                const double gflops = 1e-9 * layer.flops() / seconds;
-                const double gbytes = 1e-9 * layer.bytes() / seconds;
-                std::vector<std::string> cells{
-                    std::string{layer.name},         std::string{name(direction)},
-                    fmt::format("{}", f.own.runs()), fmt::format("{:.3f}", 1e3 * seconds),
-                    fmt::format("{:.1f}", gflops),   fmt::format("{:.0f}", 100.0 * gflops / f.peak),
-                    fmt::format("{:.1f}", gbytes),   fmt::format("{:.1e}", f.error)};
-                Json::Object row{{"layer", layer.name},  {"direction", name(direction)}, {"samples", layer.samples},
-                                 {"runs", f.own.runs()}, {"seconds_fastest", seconds},   {"seconds_p10", f.own.low()},
-                                 {"gflops", gflops},     {"peak_gflops", f.peak},        {"gbytes", gbytes},
-                                 {"error", f.error}};
-                if (!f.peer.empty()) {
-                    const double other = f.peer.fastest(), ratio = other / seconds, low = f.peer.low() / f.own.low();
-                    log_ratio += std::log(low);
-                    ++compared;
-                    cells.push_back(fmt::format("{:.1f}", 1e-9 * layer.flops() / other));
-                    cells.push_back(fmt::format("{:.2f}", ratio));
-                    cells.push_back(fmt::format("{:.2f}", low));
-                    row.emplace_back("onednn_seconds_fastest", other);
-                    row.emplace_back("onednn_seconds_p10", f.peer.low());
-                }
-                table.row(cells);
-                rows.emplace_back(std::move(row));
+                const Figure figure = measure(layer, *kernels, direction, options, peak.gflops);
+                table.row(cells(layer, direction, figure, peak.gflops));
+                rows.emplace_back(json(layer, direction, figure));
+                ratios.add(figure);
             }
         }
     }
-    Json::Object figures{{"threads", options.threads},
-                         {"vector_floats", Vec<float>::width},
-                         {"peak_gflops", peak.gflops},
-                         {"read_gbytes", peak.read_gbytes},
-                         {"kernels", std::move(rows)}};
-    if (compared > 0) {
-        const double mean = std::exp(log_ratio / compared);
-        fmt::print("\ngeometric mean of the ratios at the tenth percentile: {:.2f}\n", mean);
-        figures.emplace_back("mean_ratio_p10", mean);
+    if (ratios.count > 0) {
+        fmt::print("\ngeometric means of the ratios: {:.2f}, of the tenth percentiles {:.2f}\n",
+                   std::exp(ratios.log_fastest / ratios.count), std::exp(ratios.log_low / ratios.count));
     }
-    write_figures(options.json, std::move(figures));
+    write_figures(options.json, Json::Object{{"threads", options.threads},
+                                             {"vector_floats", Vec<float>::width},
+                                             {"peak_gflops", peak.gflops},
+                                             {"read_gbytes", peak.read_gbytes},
+                                             {"kernels", std::move(rows)}});
 }
 
 }  // namespace ctnn::inline CTNN_ISA::bench

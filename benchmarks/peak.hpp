@@ -20,7 +20,8 @@ inline double fma_burst(int threads) {
     const double seconds = seconds_of([&] {
         parallel_for(threads, threads, [&](int i, int) {
             V chain[chains];
-            for (V& v : chain) { v = V::broadcast(1.0f); }
+            // Equal chains would be merged by a compiler that sees through them.
+            for (int c = 0; c < chains; ++c) { chain[c] = V::broadcast(1.0f + 0.01f * static_cast<float>(c)); }
             const V factor = V::broadcast(0.999f), term = V::broadcast(0.001f);
 #pragma GCC unroll 1
             for (int r = 0; r < rounds; ++r) {
@@ -32,7 +33,7 @@ inline double fma_burst(int threads) {
             sums[static_cast<std::size_t>(i) * block_size] = total;
         });
     });
-    // Reading the sums keeps the loops; they are 1, so this adds nothing.
+    // Reading the sums keeps the loops; they are positive, so this adds nothing.
     return 2e-9 * chains * rounds * V::width * threads / (seconds + (sums[0] < 0.0f ? 1.0 : 0.0));
 }
 
@@ -44,7 +45,7 @@ inline double read_bandwidth(int threads) {
     const AlignedArray<float> data(floats);
     AlignedArray<float> sums(static_cast<std::size_t>(threads) * block_size);
     double best = 0.0;
-    for (int pass = 0; pass < 8; ++pass) {
+    for (int pass = 0; pass < 16; ++pass) {
         const double seconds = seconds_of([&] {
             parallel_for(threads, threads, [&](int i, int) {
                 const std::size_t part = floats / static_cast<std::size_t>(threads) / 256 * 256;

@@ -12,6 +12,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 PASSES = ("train", "infer", "infer_one")
@@ -30,6 +31,7 @@ class Server:
         self.greeting = self.process.stdout.readline().strip()
 
     def times(self, what, count):
+        time.sleep(0.05)  # threads of the program that ran before may spin for a while yet
         self.process.stdin.write(f"{what} {count}\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline().split()

@@ -114,7 +114,9 @@ inline TrainerSettings load_trainer_settings(const std::filesystem::path& path) 
     reader.read("weight_decay", s.optimizer.weight_decay);
     reader.read("decay_biases_and_norms", s.optimizer.decay_biases_and_norms);
     reader.read("clip_norm", s.optimizer.clip_norm);
-    s.schedule.kind = parse_schedule(reader.text("schedule"));
+    try {
+        s.schedule.kind = parse_schedule(reader.text("schedule"));
+    } catch (const ArgumentError& error) { throw FileError(file.source + ": " + error.what()); }
     reader.read("lr", s.schedule.lr);
     reader.read("epochs", s.schedule.epochs);
     reader.read("warmup_epochs", s.schedule.warmup_epochs);
@@ -126,6 +128,7 @@ inline TrainerSettings load_trainer_settings(const std::filesystem::path& path) 
     reader.read("div_factor", s.schedule.div_factor);
     reader.read("final_div_factor", s.schedule.final_div_factor);
     s.schedule.anneal = reader.text("anneal") == "linear" ? Anneal::linear : Anneal::cosine;
+    if (s.schedule.anneal == Anneal::cosine) { reader.expect("anneal", "cosine"); }
     return s;
 }
 
@@ -141,6 +144,7 @@ void load_trainer(const std::filesystem::path& path, Trainer<Net, T>& trainer) {
     State::check_arena(file);
     State::check_buffers(file);
     State::check_arena(file, "velocity.");
+    State::check_known(file, "velocity.");
     TrainerProgress progress;
     reader.read("epoch", progress.epoch);
     reader.read("batch", progress.batch);

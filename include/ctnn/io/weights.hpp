@@ -1,6 +1,7 @@
 // A model as a file: safetensors with the names, shapes and element order of PyTorch's state_dict.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -97,8 +98,22 @@ class StateDict {
             static_cast<void>(file.require(slot.batches.view(), Dtype::i64, {}));
         }
     }
-    /// Number of tensors that a model has in a file.
-    static constexpr std::size_t tensors = Layout::tensors + 3 * Layout::norms;
+    /// Throws FileError where the file holds a tensor that is neither a model's nor one of an arena under `prefix`.
+    static void check_known(const SafetensorsFile& file, const std::string& prefix = "") {
+        for (const TensorView& tensor : file.tensors) {
+            const std::string& name = tensor.name;
+            const bool parameter = std::ranges::any_of(Layout::slots, [&](const ParameterSlot& slot) {
+                return name == slot.name.view() || name == prefix + std::string{slot.name.view()};
+            });
+            const bool buffer = std::ranges::any_of(Layout::buffers, [&](const BufferSlot& slot) {
+                return name == slot.mean.view() || name == slot.variance.view() || name == slot.batches.view();
+            });
+            if (!parameter && !buffer) {
+                throw FileError(file.source + ": tensor " + detail::shown(name) + ": found " +
+                                detail::shown(tensor.dtype, tensor.shape) + ", expected none of this name");
+            }
+        }
+    }
 
     /// Reads an arena that check_arena has passed.
     static void read_arena(const SafetensorsFile& file, std::span<T> arena, const std::string& prefix = "") {
@@ -187,10 +202,7 @@ ModelInfo load_weights(const std::filesystem::path& path, Model<Net, T>& model) 
     const SafetensorsFile file = parse_safetensors(bytes, path.string());
     State::check_arena(file);
     State::check_buffers(file);
-    if (file.tensors.size() != State::tensors) {
-        throw FileError(path.string() + ": " + std::to_string(file.tensors.size()) + " tensors; expected the network's " +
-                        std::to_string(State::tensors));
-    }
+    State::check_known(file);
     ModelInfo info = detail::read_info(file);
     State::read_arena(file, model.parameters().span());
     State::read_buffers(file, model.buffers());

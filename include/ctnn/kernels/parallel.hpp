@@ -2,6 +2,10 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
 
 #include <ctnn/core/config.hpp>
 
@@ -20,19 +24,34 @@ inline int default_threads() {
 #endif
 }
 
-/// Calls f(item, thread) for every item in [0, items), each once, in contiguous runs per thread; f must not throw.
+/// Calls f(item, thread) for every item in [0, items), each once; f must not throw. Every thread begins with a contiguous
+/// share of its own, the same in every loop, so that what it touched before is still in its cache; a thread that has
+/// finished helps with the shares of those that other work on the machine holds up.
 template <class F>
 void parallel_for(int items, int threads, F&& f) {
 #if defined(_OPENMP)
-    const int used = std::min(items, threads);
-    if (used > 1) {
-#pragma omp parallel num_threads(used)
+    if (items > 1 && threads > 1) {
+        struct alignas(64) Share {
+            std::atomic<int> next;
+            int end;
+        };
+        constexpr int most = 64;
+        const int shares = std::min({items, threads, most});
+        std::array<Share, most> share;
+        for (int s = 0; s < shares; ++s) {
+            share[static_cast<std::size_t>(s)].next = static_cast<int>(std::int64_t{items} * s / shares);
+            share[static_cast<std::size_t>(s)].end = static_cast<int>(std::int64_t{items} * (s + 1) / shares);
+        }
+        const int run = std::max(1, items / (shares * 8));
+#pragma omp parallel num_threads(std::min(items, threads))
         {
             const int thread = omp_get_thread_num();
-            const int team = omp_get_num_threads();
-            const int begin = static_cast<int>(static_cast<long long>(items) * thread / team);
-            const int end = static_cast<int>(static_cast<long long>(items) * (thread + 1) / team);
-            for (int i = begin; i < end; ++i) { f(i, thread); }
+            for (int s = 0; s < shares; ++s) {
+                Share& mine = share[static_cast<std::size_t>((thread + s) % shares)];
+                for (int begin = mine.next.fetch_add(run); begin < mine.end; begin = mine.next.fetch_add(run)) {
+                    for (int i = begin; i < std::min(begin + run, mine.end); ++i) { f(i, thread); }
+                }
+            }
         }
         return;
     }

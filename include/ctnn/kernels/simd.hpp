@@ -158,7 +158,8 @@ struct Vec {
     }
     /// `yes` where a > b or a is no number, else `no`.
     friend CTNN_ALWAYS_INLINE Vec where_greater_or_nan(Vec a, Vec b, Vec yes, Vec no) {
-        return {xsimd::select((a.v > b.v) || (a.v != a.v), yes.v, no.v)};
+        // Not a != a: xsimd 8.1 finds NaN neither equal nor unequal to NaN.
+        return {xsimd::select((a.v > b.v) || xsimd::isnan(a.v), yes.v, no.v)};
     }
     friend CTNN_ALWAYS_INLINE T sum(Vec a) {
 #if XSIMD_VERSION_MAJOR >= 9

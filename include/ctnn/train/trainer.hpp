@@ -71,8 +71,8 @@ class Trainer {
         : Trainer(model, TrainerSettings{loss, optimizer, schedule, batch_size, seed.value}, threads) {}
 
     /// One step on `samples` samples at `images` ([sample][row][column][channel]) with learning rate `lr`. `ids` key
-    /// dropout and may be null. Throws NumericError, before the parameters change, when loss or gradient norm is not
-    /// finite.
+    /// dropout and may be null. Throws NumericError, before the parameters change, when the loss or, where clipping is
+    /// on, the gradient norm is not finite; batch norm's running statistics have then moved already.
     StepResult step(const T* images, std::span<const std::int32_t> labels, const std::uint32_t* ids, double lr) {
         const int samples = static_cast<int>(labels.size());
         const RandomKey key{settings_.seed, static_cast<std::uint32_t>(progress_.epoch), ids};
@@ -138,7 +138,7 @@ class Trainer {
             if (where.empty() && !all_finite<T>(values)) { where = slot.name.view(); }
         }
         throw NumericError("step " + std::to_string(progress_.step) + ": the " + what + " is not finite" +
-                           (where.empty() ? "; every parameter is: lower the learning rate or clip gradients"
+                           (where.empty() ? "; every parameter is: look at the input, lower the learning rate or clip gradients"
                                           : "; the first parameter that is not: " + where));
     }
 
