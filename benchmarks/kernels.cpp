@@ -1,6 +1,7 @@
 // ctnn_bench kernels: every layer and direction beside the machine's limits and, where it is there, oneDNN.
 #include "kernels.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <string>

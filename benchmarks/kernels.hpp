@@ -1,7 +1,6 @@
 // What `ctnn_bench kernels` measures: single layers, each in three directions.
 #pragma once
 
-#include <cmath>
 #include <memory>
 #include <span>
 #include <string_view>

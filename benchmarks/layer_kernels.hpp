@@ -1,7 +1,9 @@
 // A layer's kernels at work as in a network: through a stage that holds nothing else.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <memory>
 
 #include <ctnn/core/arena.hpp>
 #include <ctnn/core/random.hpp>
@@ -70,15 +72,9 @@ class StageKernels final : public LayerKernels {
 
     void run(Direction direction) override {
         switch (direction) {
-            case Direction::forward:
-                Inference::forward(io_);
-                break;
-            case Direction::backward_data:
-                data_gradient();
-                break;
-            case Direction::backward_weights:
-                Training::backward(io_);
-                break;
+            case Direction::forward: Inference::forward(io_); break;
+            case Direction::backward_data: data_gradient(); break;
+            case Direction::backward_weights: Training::backward(io_); break;
         }
     }
 

@@ -5,6 +5,8 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <string>
+#include <vector>
 
 #include <ctnn/core/random.hpp>
 #include <ctnn/network/run.hpp>
@@ -38,15 +40,9 @@ class StepsOf final : public NetworkSteps {
 
     void run(Pass pass) override {
         switch (pass) {
-            case Pass::train:
-                train();
-                break;
-            case Pass::infer:
-                forward(model_.view(), images_.data(), batch_, infer_);
-                break;
-            case Pass::infer_one:
-                forward(model_.view(), images_.data(), 1, infer_one_);
-                break;
+            case Pass::train: train(); break;
+            case Pass::infer: forward(model_.view(), images_.data(), batch_, infer_); break;
+            case Pass::infer_one: forward(model_.view(), images_.data(), 1, infer_one_); break;
         }
     }
 

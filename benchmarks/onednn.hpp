@@ -1,7 +1,6 @@
 // oneDNN on the same problem: its own formats, so that only its kernels are timed and no reordering.
 #pragma once
 
-#include <cstddef>
 #include <span>
 #include <unordered_map>
 #include <utility>

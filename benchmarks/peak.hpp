@@ -20,8 +20,8 @@ inline double fma_burst(int threads) {
     const double seconds = seconds_of([&] {
         parallel_for(threads, threads, [&](int i, int) {
             V chain[chains];
-            // Equal chains would be merged by a compiler that sees through them.
-            for (int c = 0; c < chains; ++c) { chain[c] = V::broadcast(1.0f + 0.01f * static_cast<float>(c)); }
+            // Equal chains, or one that starts at its limit 1, would be seen through and left out.
+            for (int c = 0; c < chains; ++c) { chain[c] = V::broadcast(2.0f + 0.1f * static_cast<float>(c)); }
             const V factor = V::broadcast(0.999f), term = V::broadcast(0.001f);
 #pragma GCC unroll 1
             for (int r = 0; r < rounds; ++r) {

@@ -1,11 +1,10 @@
+// The passes of AlexNet32.
 #include <ctnn/models/alexnet32.hpp>
 
 #include "network_steps.hpp"
 
 namespace ctnn::inline CTNN_ISA::bench {
 
-NetworkCase alexnet32() {
-    return network_case<AlexNet32>("AlexNet32");
-}
+NetworkCase alexnet32() { return network_case<AlexNet32>("AlexNet32"); }
 
 }  // namespace ctnn::inline CTNN_ISA::bench

@@ -1,11 +1,10 @@
+// The passes of SmallAlexNet.
 #include <ctnn/models/small_alexnet.hpp>
 
 #include "network_steps.hpp"
 
 namespace ctnn::inline CTNN_ISA::bench {
 
-NetworkCase small_alexnet() {
-    return network_case<SmallAlexNet>("SmallAlexNet");
-}
+NetworkCase small_alexnet() { return network_case<SmallAlexNet>("SmallAlexNet"); }
 
 }  // namespace ctnn::inline CTNN_ISA::bench

@@ -8,7 +8,7 @@
 using namespace ctnn;
 
 // The compiler checks the geometry, lays out weights and activations, and fuses the layers. Change a size and see.
-struct Net : Sequential<Input<3, 32, 32>,                                                             //
+struct Net : Sequential<Input<3, 32, 32>,                                                              //
                         Conv2d<16, Kernel<5>, Padding<2>>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>>,  //
                         Conv2d<32, Kernel<3>, Padding<1>>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>>,  //
                         Conv2d<64, Kernel<3>, Padding<1>>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>>,  //

@@ -66,7 +66,8 @@ struct Halved : Sequential<Input<3, 8, 6>, TopHalf, Conv2d<4, Kernel<3>>, Signed
 }  // namespace
 
 TEST_CASE("right custom layers pass") {
-    for (const GradientReport& report : {check_gradients<Alone<0>>(), check_gradients<Between<0>>(), check_gradients<Halved>()}) {
+    for (const GradientReport& report :
+         {check_gradients<Alone<0>>(), check_gradients<Between<0>>(), check_gradients<Halved>()}) {
         INFO(report.failure);
         CHECK(report.passed());
         CHECK(report.significant * 2 > report.checked);

@@ -30,11 +30,11 @@ struct Dropped : Sequential<Input<3, 4, 5>, Dropout<0.4>> {};
 struct DroppedChannels : Sequential<Input<20, 2, 2>, Dropout2d<0.4>> {};
 
 struct Classic : Sequential<Input<3, 15, 14>, Conv2d<18, Kernel<3>, Padding<1>, Groups<3>>, ReLU,
-                            LocalResponseNorm<5, Alpha<0.5>>, MaxPool2d<Kernel<3>, Stride<2>>, Conv2d<8, Kernel<3>>, Tanh,
-                            AvgPool2d<Kernel<2>>, Flatten, Linear<12>, ReLU, Dropout<0.5>, Linear<4>> {};
-struct Modern : Sequential<Input<3, 12, 12>, Conv2d<17, Kernel<3>, Padding<1>>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>>,
-                           Conv2d<8, Kernel<3>, Padding<1>, Bias<false>>, BatchNorm2d<>, Sigmoid, Dropout2d<0.2>,
-                           AdaptiveAvgPool2d<1>, Flatten, Dropout<0.3>, Linear<4>> {};
+                            LocalResponseNorm<5, Alpha<0.5>>, MaxPool2d<Kernel<3>, Stride<2>>, Conv2d<8, Kernel<3>>,
+                            Tanh, AvgPool2d<Kernel<2>>, Flatten, Linear<12>, ReLU, Dropout<0.5>, Linear<4>> {};
+struct Modern : Sequential<Input<3, 12, 12>, Conv2d<17, Kernel<3>, Padding<1>>, BatchNorm2d<>, ReLU,
+                           MaxPool2d<Kernel<2>>, Conv2d<8, Kernel<3>, Padding<1>, Bias<false>>, BatchNorm2d<>, Sigmoid,
+                           Dropout2d<0.2>, AdaptiveAvgPool2d<1>, Flatten, Dropout<0.3>, Linear<4>> {};
 
 template <Network Net, Fusion F>
 void check() {

@@ -16,8 +16,8 @@
 
 namespace reference {
 
-/// An odd multiple of 1/32 in (−1, 1). Sums of products of such numbers are exact in float while they stay below 2^14, so
-/// that in front of the first norm no rounding moves a number across a kink; and none is 0, where ReLU has its kink.
+/// An odd multiple of 1/32 in (−1, 1). Sums of products of such numbers are exact in float while they stay below 2^14,
+/// so that in front of the first norm no rounding moves a number across a kink; and none is 0, where ReLU has its kink.
 inline double grid_value(ctnn::Random& random) { return (2.0 * random.below(32) - 31.0) / 32.0; }
 
 template <class T>
@@ -28,15 +28,15 @@ std::vector<T> grid(std::size_t count, std::uint32_t item) {
     return values;
 }
 
-/// A model whose every parameter is a random grid value, norms' weights included, which no initialiser leaves at random.
+/// A model whose every parameter is a random grid value, norms' weights included, which no initialiser leaves at
+/// random.
 template <class Net, class T>
 ctnn::Model<Net, T> grid_model() {
     ctnn::Model<Net, T> model;
     ctnn::Random random{6, ctnn::Stream::test};
     for (const ctnn::ParameterSlot& slot : ctnn::ParameterLayout<Net>::slots) {
-        slot.spec.dims.for_canonical([&](std::int64_t at) {
-            model.parameters().data()[slot.offset + at] = static_cast<T>(grid_value(random));
-        });
+        slot.spec.dims.for_canonical(
+            [&](std::int64_t at) { model.parameters().data()[slot.offset + at] = static_cast<T>(grid_value(random)); });
     }
     return model;
 }
@@ -83,9 +83,8 @@ Results run(ctnn::Model<Net, T> model, const std::vector<T>& input, const std::v
     std::copy(output_gradient.begin(), output_gradient.end(), training.output_gradient(n).begin());
     ctnn::Parameters<Net, T> gradients;
     for (const ctnn::ParameterSlot& slot : ctnn::ParameterLayout<Net>::slots) {
-        slot.spec.dims.for_canonical([&](std::int64_t at) {
-            gradients.data()[slot.offset + at] = std::numeric_limits<T>::quiet_NaN();
-        });
+        slot.spec.dims.for_canonical(
+            [&](std::int64_t at) { gradients.data()[slot.offset + at] = std::numeric_limits<T>::quiet_NaN(); });
     }
     ctnn::backward(model, input.data(), n, training, gradients);
     results.gradients = canonical(gradients);
@@ -101,8 +100,8 @@ Results run(ctnn::Model<Net, T> model, const std::vector<T>& input, const std::v
 
 /// By the naive reference. `gradient_scales` gets the magnitude that each parameter gradient is judged by.
 template <class Net, class T>
-Results naive(const ctnn::Model<Net, T>& model, const std::vector<T>& input, const std::vector<T>& output_gradient, int n,
-              const ctnn::RandomKey& key, Values& gradient_scales) {
+Results naive(const ctnn::Model<Net, T>& model, const std::vector<T>& input, const std::vector<T>& output_gradient,
+              int n, const ctnn::RandomKey& key, Values& gradient_scales) {
     Results results;
     Interpreter interpreter{model};
     results.output = interpreter.forward(input.data(), n, true, key);
@@ -121,11 +120,11 @@ Results naive(const ctnn::Model<Net, T>& model, const std::vector<T>& input, con
     return results;
 }
 
-/// Differences are judged relative to the largest magnitude of their tensor (but at least a tenth of the layer's: a bias
-/// in front of a batch norm has gradient 0, and what remains of it is rounding of sums as large as the weights').
-/// Sums here have up to some thousand terms, whose rounding grows as the root of their number, ε·50, and norms divide by
-/// spreads and pass several layers: 1000 ε, that is 1e-4 in float, is above what was measured everywhere and far below
-/// what a wrong term makes.
+/// Differences are judged relative to the largest magnitude of their tensor (but at least a tenth of the layer's: a
+/// bias in front of a batch norm has gradient 0, and what remains of it is rounding of sums as large as the weights').
+/// Sums here have up to some thousand terms, whose rounding grows as the root of their number, ε·50, and norms divide
+/// by spreads and pass several layers: 1000 ε, that is 1e-4 in float, is above what was measured everywhere and far
+/// below what a wrong term makes.
 template <class T>
 inline constexpr double tolerance = 1000 * static_cast<double>(std::numeric_limits<T>::epsilon());
 
@@ -146,7 +145,8 @@ inline void judge(const Results& got, const Results& expected, const Values& gra
     for (std::size_t i = 0; i < got.norms.size(); ++i) {
         INFO("norm " << i);
         close("running mean", got.norms[i].mean, expected.norms[i].mean, magnitude(expected.norms[i].mean));
-        close("running variance", got.norms[i].variance, expected.norms[i].variance, magnitude(expected.norms[i].variance));
+        close("running variance", got.norms[i].variance, expected.norms[i].variance,
+              magnitude(expected.norms[i].variance));
     }
 }
 

@@ -257,7 +257,8 @@ class Interpreter {
     static Moments moments(const Batch& in) {
         const auto channels = static_cast<std::size_t>(in.shape.channels);
         Moments m{Values(channels), Values(channels), static_cast<double>(in.samples) * in.shape.pixels()};
-        in.each([&](int n, int c, int y, int x) { m.mean[static_cast<std::size_t>(c)] += in.at(n, c, y, x) / m.count; });
+        in.each(
+            [&](int n, int c, int y, int x) { m.mean[static_cast<std::size_t>(c)] += in.at(n, c, y, x) / m.count; });
         in.each([&](int n, int c, int y, int x) {
             const double d = in.at(n, c, y, x) - m.mean[static_cast<std::size_t>(c)];
             m.variance[static_cast<std::size_t>(c)] += d * d / m.count;
@@ -327,15 +328,16 @@ class Interpreter {
                 }
                 break;
             case Kind::sigmoid:
-                for (std::size_t i = 0; i < in.values.size(); ++i) { out.values[i] = 1 / (1 + std::exp(-in.values[i])); }
+                for (std::size_t i = 0; i < in.values.size(); ++i) {
+                    out.values[i] = 1 / (1 + std::exp(-in.values[i]));
+                }
                 break;
             case Kind::tanh:
                 for (std::size_t i = 0; i < in.values.size(); ++i) { out.values[i] = std::tanh(in.values[i]); }
                 break;
             case Kind::max_pool2d:
-                out.each([&](int n, int c, int y, int x) {
-                    out.at(n, c, y, x) = in.values[largest(info, in, n, c, y, x)];
-                });
+                out.each(
+                    [&](int n, int c, int y, int x) { out.at(n, c, y, x) = in.values[largest(info, in, n, c, y, x)]; });
                 break;
             case Kind::avg_pool2d:
                 out.each([&](int n, int c, int y, int x) {
@@ -404,9 +406,9 @@ class Interpreter {
                 });
                 dx.each([&](int n, int channel, int y, int x) {
                     const auto c = static_cast<std::size_t>(channel);
-                    dx.at(n, channel, y, x) =
-                        parameters[0][c] / std::sqrt(m.variance[c] + info.eps) *
-                        (dy.at(n, channel, y, x) - dbias[c] / m.count - normal(n, channel, y, x) * dweight[c] / m.count);
+                    dx.at(n, channel, y, x) = parameters[0][c] / std::sqrt(m.variance[c] + info.eps) *
+                                              (dy.at(n, channel, y, x) - dbias[c] / m.count -
+                                               normal(n, channel, y, x) * dweight[c] / m.count);
                 });
                 break;
             }
@@ -438,9 +440,8 @@ class Interpreter {
                 }
                 break;
             case Kind::max_pool2d:
-                dy.each([&](int n, int c, int y, int x) {
-                    dx.values[largest(info, in, n, c, y, x)] += dy.at(n, c, y, x);
-                });
+                dy.each(
+                    [&](int n, int c, int y, int x) { dx.values[largest(info, in, n, c, y, x)] += dy.at(n, c, y, x); });
                 break;
             case Kind::avg_pool2d:
                 dy.each([&](int n, int c, int y, int x) {

@@ -60,7 +60,8 @@ TEST_CASE("a training step and an inference allocate nothing") {
         const auto logits = forward(model, input.data(), n, training, RandomKey{1, epoch, nullptr});
         cross_entropy<float>({.label_smoothing = 0.1}, logits, labels, 10, training.output_gradient(n));
         backward(model, input.data(), n, training, gradients);
-        sgd_step<float>(sgd, 0.1, model.parameters().span(), gradients.span(), velocity.span(), Parameters<Net>::decayed);
+        sgd_step<float>(sgd, 0.1, model.parameters().span(), gradients.span(), velocity.span(),
+                        Parameters<Net>::decayed);
         forward(model.view(), input.data(), n, inference);
     };
     step(0);  // threads start

@@ -23,7 +23,8 @@ using namespace ctnn;
 using reference::compare;
 
 struct Alone : Sequential<Input<19, 3, 5>, BatchNorm2d<>> {};
-struct Settings : Sequential<Input<3, 4, 4>, BatchNorm2d<Eps<0.25>, Momentum<0.7>>, Sigmoid, BatchNorm2d<Momentum<1.0>>> {};
+struct Settings
+    : Sequential<Input<3, 4, 4>, BatchNorm2d<Eps<0.25>, Momentum<0.7>>, Sigmoid, BatchNorm2d<Momentum<1.0>>> {};
 struct Pooled : Sequential<Input<3, 9, 10>, Conv2d<20, Kernel<3>, Padding<1>>, BatchNorm2d<>, ReLU,
                            MaxPool2d<Kernel<3>, Stride<2>, Padding<1>>, Conv2d<16, Kernel<3>, Bias<false>>,
                            BatchNorm2d<Momentum<0.3>>, Tanh, MaxPool2d<Kernel<2>>> {};
@@ -32,12 +33,14 @@ struct Dropped : Sequential<Input<3, 6, 7>, Conv2d<17, Kernel<3>, Padding<1>>, B
 /// The norm's factors follow the groups' padded channels only where groups are whole blocks.
 struct Grouped : Sequential<Input<6, 5, 5>, Conv2d<12, Kernel<3>, Groups<3>>, BatchNorm2d<>, ReLU,
                             Conv2d<32, Kernel<2>, Padding<1>, Groups<2>>, BatchNorm2d<>, ReLU> {};
-struct NarrowNorm : Sequential<Input<4, 3, 3>, Conv2d<18, Kernel<3>, Padding<1>>, BatchNorm2d<>, ReLU,
-                               MaxPool2d<Kernel<3>, Stride<1>, Padding<1>>, LocalResponseNorm<3, Alpha<0.5>>,
-                               Conv2d<16, Kernel<3>, Stride<2>, Padding<1>>, BatchNorm2d<>, LocalResponseNorm<4, Alpha<0.5>>> {};
+struct NarrowNorm
+    : Sequential<Input<4, 3, 3>, Conv2d<18, Kernel<3>, Padding<1>>, BatchNorm2d<>, ReLU,
+                 MaxPool2d<Kernel<3>, Stride<1>, Padding<1>>, LocalResponseNorm<3, Alpha<0.5>>,
+                 Conv2d<16, Kernel<3>, Stride<2>, Padding<1>>, BatchNorm2d<>, LocalResponseNorm<4, Alpha<0.5>>> {};
 struct Bands : Sequential<Input<1, 90, 100>, Conv2d<32, Kernel<3>, Padding<1>>, BatchNorm2d<>, ReLU,
                           MaxPool2d<Kernel<3>, Stride<2>, Padding<1>>> {};
-struct BandsAlone : Sequential<Input<32, 70, 67>, BatchNorm2d<>, LocalResponseNorm<5, Alpha<0.5>>, MaxPool2d<Kernel<2>>> {};
+struct BandsAlone
+    : Sequential<Input<32, 70, 67>, BatchNorm2d<>, LocalResponseNorm<5, Alpha<0.5>>, MaxPool2d<Kernel<2>>> {};
 
 template <class Net, class T = float>
 void all_batches() {

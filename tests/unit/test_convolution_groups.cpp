@@ -24,16 +24,17 @@ struct Groups3 : Sequential<Input<9, 8, 8>, Conv2d<21, Kernel<3>, Stride<2>, Gro
 struct Depthwise : Sequential<Input<5, 6, 7>, Conv2d<5, Kernel<3>, Padding<1>, Groups<5>>, ReLU> {};
 
 // Below four columns tiles run over samples.
-struct Narrow : Sequential<Input<17, 5, 3>, Conv2d<20, Kernel<3>, Padding<1>>, ReLU, Conv2d<33, Kernel<3>, Stride<2>, Padding<1>>,
-                           Conv2d<16, Kernel<3>, Padding<1>>> {};
+struct Narrow : Sequential<Input<17, 5, 3>, Conv2d<20, Kernel<3>, Padding<1>>, ReLU,
+                           Conv2d<33, Kernel<3>, Stride<2>, Padding<1>>, Conv2d<16, Kernel<3>, Padding<1>>> {};
 struct NarrowPooled : Sequential<Input<6, 3, 3>, Conv2d<18, Kernel<3>, Padding<1>, Groups<2>>, Tanh,
                                  MaxPool2d<Kernel<3>, Stride<2>, Padding<1>>, Conv2d<4, Kernel<1>>> {};
 /// The input is wide and the output narrow, and the reverse.
-struct Funnel : Sequential<Input<4, 12, 12>, Conv2d<8, Kernel<11>, Stride<4>, Padding<2>>,
-                           Conv2d<5, Kernel<3>, Padding<3>>> {};
+struct Funnel
+    : Sequential<Input<4, 12, 12>, Conv2d<8, Kernel<11>, Stride<4>, Padding<2>>, Conv2d<5, Kernel<3>, Padding<3>>> {};
 
 /// A map of 1.3 MB is worked on in bands.
-struct Bands : Sequential<Input<1, 101, 100>, Conv2d<32, Kernel<3>, Padding<1>>, ReLU, MaxPool2d<Kernel<3>, Stride<2>, Padding<1>>> {};
+struct Bands : Sequential<Input<1, 101, 100>, Conv2d<32, Kernel<3>, Padding<1>>, ReLU,
+                          MaxPool2d<Kernel<3>, Stride<2>, Padding<1>>> {};
 struct BandsUnpooled : Sequential<Input<1, 100, 101>, Conv2d<32, Kernel<3>, Padding<1>, Bias<false>>, Tanh> {};
 
 /// Whole, partial and single batches.

@@ -26,7 +26,8 @@ using namespace ctnn;
 using reference::compare;
 
 struct Overlapping : Sequential<Input<17, 9, 12>, MaxPool2d<Kernel<3>, Stride<2>>> {};
-struct PaddedMax : Sequential<Input<5, 8, 7>, MaxPool2d<Kernel<4, 3>, Stride<1, 2>, Padding<2, 1>>, MaxPool2d<Kernel<2>>> {};
+struct PaddedMax
+    : Sequential<Input<5, 8, 7>, MaxPool2d<Kernel<4, 3>, Stride<1, 2>, Padding<2, 1>>, MaxPool2d<Kernel<2>>> {};
 struct Average : Sequential<Input<18, 7, 9>, AvgPool2d<Kernel<3, 2>, Stride<2, 1>, Padding<1>>> {};
 struct AverageInside : Sequential<Input<3, 7, 9>, AvgPool2d<Kernel<3>, Stride<2>, Padding<1>, CountIncludePad<false>>,
                                   AvgPool2d<Kernel<2>>> {};
@@ -39,12 +40,15 @@ struct NormOther : Sequential<Input<16, 4, 4>, LocalResponseNorm<3, Alpha<1.5>, 
                               LocalResponseNorm<2, Alpha<0.8>, Beta<1.0>, K<0.5>>> {};
 /// The window is wider than there are channels.
 struct NormWide : Sequential<Input<3, 2, 4>, LocalResponseNorm<9, Alpha<2.0>>> {};
-struct NormFused : Sequential<Input<3, 11, 13>, Conv2d<20, Kernel<3>, Padding<1>>, ReLU, LocalResponseNorm<5, Alpha<0.5>>,
-                              MaxPool2d<Kernel<3>, Stride<2>>, Tanh, LocalResponseNorm<3, Alpha<0.3>>> {};
-struct NormNarrow : Sequential<Input<6, 3, 3>, Conv2d<9, Kernel<3>, Padding<1>, Groups<3>>, LocalResponseNorm<4, Alpha<0.5>>,
-                               ReLU, LocalResponseNorm<3, Alpha<0.3>>, MaxPool2d<Kernel<2>, Stride<1>>> {};
+struct NormFused
+    : Sequential<Input<3, 11, 13>, Conv2d<20, Kernel<3>, Padding<1>>, ReLU, LocalResponseNorm<5, Alpha<0.5>>,
+                 MaxPool2d<Kernel<3>, Stride<2>>, Tanh, LocalResponseNorm<3, Alpha<0.3>>> {};
+struct NormNarrow
+    : Sequential<Input<6, 3, 3>, Conv2d<9, Kernel<3>, Padding<1>, Groups<3>>, LocalResponseNorm<4, Alpha<0.5>>, ReLU,
+                 LocalResponseNorm<3, Alpha<0.3>>, MaxPool2d<Kernel<2>, Stride<1>>> {};
 
-struct Curves : Sequential<Input<7, 3, 5>, Sigmoid, Tanh, ReLU, Conv2d<5, Kernel<2>>, Sigmoid, MaxPool2d<Kernel<2>>, Tanh> {};
+struct Curves
+    : Sequential<Input<7, 3, 5>, Sigmoid, Tanh, ReLU, Conv2d<5, Kernel<2>>, Sigmoid, MaxPool2d<Kernel<2>>, Tanh> {};
 struct Drops : Sequential<Input<19, 4, 5>, Dropout<0.3>, Conv2d<9, Kernel<3>, Padding<1>>, ReLU, Dropout2d<0.4>, Tanh,
                           Dropout<0.2>, Dropout2d<0.1>> {};
 struct DropsNothing : Sequential<Input<3, 2, 2>, Dropout<0.0>> {};

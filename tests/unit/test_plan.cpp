@@ -25,11 +25,12 @@ using namespace ctnn;
 
 /// Every layer there is.
 struct Everything
-    : Sequential<Input<3, 14, 13>, Block<"features", Conv2d<18, Kernel<3>, Padding<1>>, BatchNorm2d<>, ReLU,
-                                         MaxPool2d<Kernel<3>, Stride<2>, Padding<1>>,
-                                         Block<"inner", Conv2d<12, Kernel<3>, Groups<2>>, ReLU,
-                                               LocalResponseNorm<5, Alpha<0.5>>, MaxPool2d<Kernel<2>, Stride<1>>>,
-                                         Dropout2d<0.2>, AvgPool2d<Kernel<2>, Stride<1>>, Sigmoid>,
+    : Sequential<Input<3, 14, 13>,
+                 Block<"features", Conv2d<18, Kernel<3>, Padding<1>>, BatchNorm2d<>, ReLU,
+                       MaxPool2d<Kernel<3>, Stride<2>, Padding<1>>,
+                       Block<"inner", Conv2d<12, Kernel<3>, Groups<2>>, ReLU, LocalResponseNorm<5, Alpha<0.5>>,
+                             MaxPool2d<Kernel<2>, Stride<1>>>,
+                       Dropout2d<0.2>, AvgPool2d<Kernel<2>, Stride<1>>, Sigmoid>,
                  AdaptiveAvgPool2d<2, 3>, Flatten, Linear<20>, Tanh, Dropout<0.4>, Linear<5, Bias<false>>> {};
 
 // What is asked of the constants by hand: 3·18·9 + 18, twice 18, 9·12·9 + 12, 20·72 + 20, 5·20.
@@ -120,7 +121,9 @@ std::vector<float> step(bool poisoned, float garbage) {
         slot.spec.dims.for_canonical([&](std::int64_t at) { used[static_cast<std::size_t>(slot.offset + at)] = true; });
     }
     bool padding_is_zero = true;
-    for (std::size_t i = 0; i < used.size(); ++i) { padding_is_zero = padding_is_zero && (used[i] || gradients.data()[i] == 0); }
+    for (std::size_t i = 0; i < used.size(); ++i) {
+        padding_is_zero = padding_is_zero && (used[i] || gradients.data()[i] == 0);
+    }
     CHECK(padding_is_zero);
     return results;
 }
@@ -179,9 +182,15 @@ TEST_CASE("every layer in one network") {
 
 TEST_CASE("parameters are named as PyTorch names them, blocks included") {
     using Layout = ParameterLayout<Everything>;
-    const std::vector<std::string_view> expected = {
-        "features.0.weight", "features.0.bias", "features.1.weight", "features.1.bias", "features.inner.0.weight",
-        "features.inner.0.bias", "3.weight", "3.bias", "6.weight"};
+    const std::vector<std::string_view> expected = {"features.0.weight",
+                                                    "features.0.bias",
+                                                    "features.1.weight",
+                                                    "features.1.bias",
+                                                    "features.inner.0.weight",
+                                                    "features.inner.0.bias",
+                                                    "3.weight",
+                                                    "3.bias",
+                                                    "6.weight"};
     REQUIRE(Layout::slots.size() == expected.size());
     for (std::size_t i = 0; i < expected.size(); ++i) { CHECK(Layout::slots[i].name.view() == expected[i]); }
     REQUIRE(Layout::buffers.size() == 1);

@@ -20,11 +20,12 @@ namespace {
 
 using namespace ctnn;
 
-/// AlexNet32's kinds of stages, narrow maps and long reductions, with fewer channels; groups and a response norm besides.
-struct Tiny : Sequential<Input<3, 32, 32>,                                                                        //
-                         Conv2d<24, Kernel<11>, Stride<4>, Padding<2>>, ReLU, LocalResponseNorm<5, Alpha<0.1>>,   //
-                         MaxPool2d<Kernel<3>, Stride<2>>, Conv2d<40, Kernel<5>, Padding<2>, Groups<2>>, ReLU,     //
-                         Conv2d<48, Kernel<3>, Padding<1>>, ReLU, MaxPool2d<Kernel<3>, Stride<2>, Padding<1>>,    //
+/// AlexNet32's kinds of stages, narrow maps and long reductions, with fewer channels; groups and a response norm
+/// besides.
+struct Tiny : Sequential<Input<3, 32, 32>,                                                                       //
+                         Conv2d<24, Kernel<11>, Stride<4>, Padding<2>>, ReLU, LocalResponseNorm<5, Alpha<0.1>>,  //
+                         MaxPool2d<Kernel<3>, Stride<2>>, Conv2d<40, Kernel<5>, Padding<2>, Groups<2>>, ReLU,    //
+                         Conv2d<48, Kernel<3>, Padding<1>>, ReLU, MaxPool2d<Kernel<3>, Stride<2>, Padding<1>>,   //
                          Flatten, Linear<1100>, ReLU, Dropout<0.5>, Linear<1050>, Tanh, Linear<10>> {};
 
 /// Parameters, running statistics, logits and input gradient after some steps, and an inference.
@@ -42,7 +43,8 @@ std::vector<float> train(int threads, int n, int steps) {
     std::vector<float> results;
     const auto keep = [&](auto span) { results.insert(results.end(), span.begin(), span.end()); };
     for (int i = 0; i < steps; ++i) {
-        const auto logits = forward(model, input.data(), n, training, RandomKey{1, static_cast<std::uint32_t>(i), nullptr});
+        const auto logits =
+            forward(model, input.data(), n, training, RandomKey{1, static_cast<std::uint32_t>(i), nullptr});
         cross_entropy<float>({}, logits, labels, 10, training.output_gradient(n));
         keep(logits);
         backward(model, input.data(), n, training, gradients);

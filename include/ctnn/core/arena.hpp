@@ -26,7 +26,9 @@ class AlignedArray {
 
   public:
     AlignedArray() = default;
-    explicit AlignedArray(std::size_t size) : data_{allocate(size)}, size_{size} { std::fill_n(data_.get(), size, T{}); }
+    explicit AlignedArray(std::size_t size) : data_{allocate(size)}, size_{size} {
+        std::fill_n(data_.get(), size, T{});
+    }
     AlignedArray(const AlignedArray& other) : data_{allocate(other.size_)}, size_{other.size_} {
         std::copy_n(other.data(), size_, data());
     }
@@ -56,7 +58,8 @@ class AlignedArray {
     };
     static T* allocate(std::size_t size) {
         if (size == 0) { return nullptr; }
-        return static_cast<T*>(::operator new[](round_up(size * sizeof(T), block_alignment), std::align_val_t{block_alignment}));
+        return static_cast<T*>(
+            ::operator new[](round_up(size * sizeof(T), block_alignment), std::align_val_t{block_alignment}));
     }
 
     std::unique_ptr<T[], Release> data_;

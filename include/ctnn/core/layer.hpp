@@ -14,8 +14,19 @@
 namespace ctnn::inline CTNN_ISA {
 
 enum class LayerKind : char {
-    conv2d, linear, batch_norm2d, local_response_norm, relu, sigmoid, tanh, max_pool2d, avg_pool2d,
-    dropout, dropout2d, flatten, custom
+    conv2d,
+    linear,
+    batch_norm2d,
+    local_response_norm,
+    relu,
+    sigmoid,
+    tanh,
+    max_pool2d,
+    avg_pool2d,
+    dropout,
+    dropout2d,
+    flatten,
+    custom
 };
 
 /// What flows between two layers: a map, or after Flatten a vector that remembers the map it came from, because files
@@ -59,8 +70,8 @@ struct WeightDims {
 
 /// One parameter tensor.
 struct ParameterSpec {
-    std::string_view name;                 ///< "weight" or "bias", PyTorch's names
-    std::array<std::int64_t, 4> shape{};   ///< as in files: out, in, height, width; unused dimensions are 0
+    std::string_view name;                ///< "weight" or "bias", PyTorch's names
+    std::array<std::int64_t, 4> shape{};  ///< as in files: out, in, height, width; unused dimensions are 0
     int rank = 0;
     WeightDims dims{};
     Init init{};
@@ -81,11 +92,11 @@ struct LayerInfo {
     bool bias = false;
     bool count_include_pad = true;
     bool adaptive = false;
-    double p = 0;                    ///< dropout probability
-    double eps = 0, momentum = 0;    ///< batch norm
-    int size = 0;                    ///< local response norm
+    double p = 0;                  ///< dropout probability
+    double eps = 0, momentum = 0;  ///< batch norm
+    int size = 0;                  ///< local response norm
     double alpha = 0, beta = 0, k = 0;
-    Sentence error{};                ///< empty when the layer fits
+    Sentence error{};  ///< empty when the layer fits
 
     constexpr void add(ParameterSpec spec) { parameters[static_cast<std::size_t>(parameter_tensors++)] = spec; }
     [[nodiscard]] constexpr std::int64_t parameter_count() const {
@@ -138,7 +149,8 @@ constexpr bool read_window(LayerInfo& info, const OptionValues& options, bool st
     const int stride_y = stride ? options.stride_y : stride_is_kernel ? options.kernel_y : 1;
     const int stride_x = stride ? options.stride_x : stride_is_kernel ? options.kernel_x : 1;
     if (options.kernel_y < 1 || options.kernel_x < 1) {
-        write_size(info.error << "kernel ", options.kernel_y, options.kernel_x) << " is below 1; write Kernel<n> with n >= 1";
+        write_size(info.error << "kernel ", options.kernel_y, options.kernel_x)
+            << " is below 1; write Kernel<n> with n >= 1";
         return false;
     }
     if (stride_y < 1 || stride_x < 1) {
@@ -175,7 +187,8 @@ constexpr bool need_map(LayerInfo& info) {
     return info.error.empty();
 }
 
-constexpr ParameterSpec vector_parameter(std::string_view name, int groups, int per_group, Init init, std::int64_t fan_in) {
+constexpr ParameterSpec vector_parameter(std::string_view name, int groups, int per_group, Init init,
+                                         std::int64_t fan_in) {
     ParameterSpec spec;
     spec.name = name;
     spec.shape = {std::int64_t{groups} * per_group, 0, 0, 0};

@@ -66,8 +66,8 @@ struct ParameterLayout {
             }
             if (info.kind == LayerKind::batch_norm2d) {
                 const int padded = (info.in.shape.channels + 15) / 16 * 16;
-                t.buffers[b++] = {named("running_mean"), named("running_var"), named("num_batches_tracked"), i,
-                                  info.in.shape.channels, t.buffer_size, t.buffer_size + padded};
+                t.buffers[b++] = {named("running_mean"),  named("running_var"), named("num_batches_tracked"), i,
+                                  info.in.shape.channels, t.buffer_size,        t.buffer_size + padded};
                 t.buffer_size += 2 * padded;
             }
         }

@@ -28,7 +28,9 @@ constexpr std::int64_t place_buffers(std::array<LiveBuffer, Count>& buffers) {
     for (std::size_t round = 0; round < Count; ++round) {
         std::size_t next = Count;
         for (std::size_t i = 0; i < Count; ++i) {
-            if (!placed[i] && buffers[i].size > 0 && (next == Count || buffers[i].size > buffers[next].size)) { next = i; }
+            if (!placed[i] && buffers[i].size > 0 && (next == Count || buffers[i].size > buffers[next].size)) {
+                next = i;
+            }
         }
         if (next == Count) { break; }
         LiveBuffer& buffer = buffers[next];

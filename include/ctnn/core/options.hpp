@@ -42,8 +42,21 @@ struct BiasInit {};
 /// Everything an option can say, and what was said. A layer accepts some; the rest is an error it reports.
 struct OptionValues {
     enum Flag : unsigned {
-        kernel = 1, stride = 2, padding = 4, groups = 8, bias = 16, count_include_pad = 32, eps = 64, momentum = 128,
-        alpha = 256, beta = 512, k = 1024, weight_init = 2048, bias_init = 4096, unknown = 8192, repeated = 16384
+        kernel = 1,
+        stride = 2,
+        padding = 4,
+        groups = 8,
+        bias = 16,
+        count_include_pad = 32,
+        eps = 64,
+        momentum = 128,
+        alpha = 256,
+        beta = 512,
+        k = 1024,
+        weight_init = 2048,
+        bias_init = 4096,
+        unknown = 8192,
+        repeated = 16384
     };
     unsigned given = 0;
     int kernel_y = 0, kernel_x = 0, stride_y = 0, stride_x = 0, padding_y = 0, padding_x = 0;

@@ -20,7 +20,9 @@ struct Text {
     std::size_t length = 0;
 
     constexpr Text() = default;
-    constexpr Text(std::string_view text) { *this << text; }  // NOLINT(google-explicit-constructor): a literal is a text
+    constexpr Text(std::string_view text) {
+        *this << text;
+    }  // NOLINT(google-explicit-constructor): a literal is a text
     constexpr Text(const char* text) : Text(std::string_view{text}) {}
 
     constexpr Text& operator<<(std::string_view text) {
@@ -122,8 +124,9 @@ consteval Words<N> make_words(std::string_view text) {
 template <class Source>
 right_network verdict(std::index_sequence<>);
 template <class Source, std::size_t First, std::size_t... Rest>
-wrong_network<detail::make_words<detail::piece(Source::error(), First).size() + 1>(detail::piece(Source::error(), First)),
-              detail::make_words<detail::piece(Source::error(), Rest).size() + 1>(detail::piece(Source::error(), Rest))...>
+wrong_network<
+    detail::make_words<detail::piece(Source::error(), First).size() + 1>(detail::piece(Source::error(), First)),
+    detail::make_words<detail::piece(Source::error(), Rest).size() + 1>(detail::piece(Source::error(), Rest))...>
     verdict(std::index_sequence<First, Rest...>);
 
 template <class Source>

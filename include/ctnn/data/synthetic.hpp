@@ -41,16 +41,11 @@ inline bool inside(Outline outline, std::int32_t u, std::int32_t v) {
     const std::int32_t au = std::abs(u), av = std::abs(v);
     const std::int32_t far = au > av ? au : av, near = au > av ? av : au;
     switch (outline) {
-        case Outline::disc:
-            return u * u + v * v < 880 * 880;
-        case Outline::square:
-            return far < 724;
-        case Outline::triangle:
-            return v > -512 && 1774 * au < 1024 * (1024 - v);  // 1774 / 1024 = sqrt(3)
-        case Outline::ring:
-            return u * u + v * v < 1000 * 1000 && u * u + v * v > 520 * 520;
-        case Outline::cross:
-            return far < 960 && near < 300;
+        case Outline::disc: return u * u + v * v < 880 * 880;
+        case Outline::square: return far < 724;
+        case Outline::triangle: return v > -512 && 1774 * au < 1024 * (1024 - v);  // 1774 / 1024 = sqrt(3)
+        case Outline::ring: return u * u + v * v < 1000 * 1000 && u * u + v * v > 520 * 520;
+        case Outline::cross: return far < 960 && near < 300;
     }
     return false;
 }

@@ -58,7 +58,9 @@ struct MetadataReader {
 
     [[nodiscard]] const std::string& text(const char* key) const {
         const std::string* value = file.find_metadata(key);
-        if (value == nullptr) { throw FileError(file.source + ": no metadata '" + key + "'; expected a trainer's state"); }
+        if (value == nullptr) {
+            throw FileError(file.source + ": no metadata '" + key + "'; expected a trainer's state");
+        }
         return *value;
     }
     template <class N>
@@ -78,7 +80,8 @@ struct MetadataReader {
     }
     void expect(const char* key, const std::string& expected) const {
         if (text(key) != expected) {
-            throw FileError(file.source + ": metadata '" + key + "' is '" + text(key) + "'; expected '" + expected + "'");
+            throw FileError(file.source + ": metadata '" + key + "' is '" + text(key) + "'; expected '" + expected +
+                            "'");
         }
     }
 };
@@ -149,7 +152,9 @@ void load_trainer(const std::filesystem::path& path, Trainer<Net, T>& trainer) {
     reader.read("epoch", progress.epoch);
     reader.read("batch", progress.batch);
     reader.read("step", progress.step);
-    for (const auto& [key, value] : detail::trainer_metadata(trainer.settings(), progress)) { reader.expect(key.c_str(), value); }
+    for (const auto& [key, value] : detail::trainer_metadata(trainer.settings(), progress)) {
+        reader.expect(key.c_str(), value);
+    }
     State::read_arena(file, trainer.model().parameters().span());
     State::read_buffers(file, trainer.model().buffers());
     State::read_arena(file, trainer.velocity().span(), "velocity.");

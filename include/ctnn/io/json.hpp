@@ -301,14 +301,10 @@ class JsonParser {
     Json value(int depth) {
         skip_space();
         switch (peek()) {
-            case '{':
-                return object(depth);
-            case '[':
-                return array(depth);
-            case '"':
-                return string();
-            default:
-                break;
+            case '{': return object(depth);
+            case '[': return array(depth);
+            case '"': return string();
+            default: break;
         }
         if (take("null")) { return {}; }
         if (take("true")) { return true; }

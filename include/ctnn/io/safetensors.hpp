@@ -65,9 +65,7 @@ inline constexpr std::array<DtypeInfo, 22> dtype_infos{
      {"U16", 16},    {"F16", 16},    {"BF16", 16},   {"I32", 32},        {"U32", 32},        {"F32", 32},
      {"C64", 64},    {"F64", 64},    {"I64", 64},    {"U64", 64}}};
 
-constexpr const DtypeInfo& dtype_info(Dtype dtype) {
-    return dtype_infos[static_cast<std::size_t>(dtype)];
-}
+constexpr const DtypeInfo& dtype_info(Dtype dtype) { return dtype_infos[static_cast<std::size_t>(dtype)]; }
 
 /// The Dtype whose elements are T's: float, double, or a signed or unsigned integer of 8 to 64 bits.
 template <class T>

@@ -62,7 +62,8 @@ class StateDict {
             detail::for_stored_and_canonical(slot.spec.dims, [&](std::int64_t stored, std::int64_t canonical) {
                 values[static_cast<std::size_t>(canonical)] = arena[static_cast<std::size_t>(slot.offset + stored)];
             });
-            views_.push_back(tensor_view(prefix + std::string{slot.name.view()}, shape_of(slot.spec), std::span{values}));
+            views_.push_back(
+                tensor_view(prefix + std::string{slot.name.view()}, shape_of(slot.spec), std::span{values}));
         }
     }
     /// Adds the running statistics, as PyTorch's batch norm does: running_mean, running_var, num_batches_tracked.

@@ -24,8 +24,10 @@ struct ConvolutionDims {
     [[nodiscard]] constexpr int group_bias() const { return ceil_div(group_out(), block_size) * block_size; }
 
     [[nodiscard]] constexpr CorrelationDims forward() const {
-        return {group_in(),  in.height,  in.width,     in.channels,                            group_out(),
-                out.height,  out.width,  out.channels, out.width * out.channels, window.y, window.x};
+        return {group_in(),  in.height,    in.width,
+                in.channels, group_out(),  out.height,
+                out.width,   out.channels, out.width * out.channels,
+                window.y,    window.x};
     }
 };
 
@@ -72,7 +74,8 @@ constexpr std::ptrdiff_t phase_begin(const ConvolutionDims& d, int phase_y, int 
             if (py == phase_y && px == phase_x) {
                 return taps * ceil_div(d.group_in(), block_size) * block_size * d.group_out();
             }
-            taps += std::ptrdiff_t{phase_of(d.window.y, d.in.height, py).taps} * phase_of(d.window.x, d.in.width, px).taps;
+            taps +=
+                std::ptrdiff_t{phase_of(d.window.y, d.in.height, py).taps} * phase_of(d.window.x, d.in.width, px).taps;
         }
     }
     return 0;
@@ -95,8 +98,13 @@ void transpose_weights(const T* weights, T* transposed, int group, int block) {
                     const int ky = y.first_tap + (y.taps - 1 - ty) * D.window.y.stride;
                     const int kx = x.first_tap + (x.taps - 1 - tx) * D.window.x.stride;
                     for (int o = 0; o < D.group_out(); ++o, to += block_size) {
-                        const T* w = from + (((std::ptrdiff_t{o / block_size} * D.window.y.extent + ky) * D.window.x.extent +
-                                              kx) * D.group_in() + block * block_size) * block_size + o % block_size;
+                        const T* w =
+                            from +
+                            (((std::ptrdiff_t{o / block_size} * D.window.y.extent + ky) * D.window.x.extent + kx) *
+                                 D.group_in() +
+                             block * block_size) *
+                                block_size +
+                            o % block_size;
                         for (int c = 0; c < channels; ++c) { to[c] = w[std::ptrdiff_t{c} * block_size]; }
                         for (int c = channels; c < block_size; ++c) { to[c] = T{}; }
                     }
@@ -125,7 +133,8 @@ CTNN_ALWAYS_INLINE void for_phases(F&& f) {
     }(std::make_integer_sequence<int, D.window.y.stride * sx>{});
 }
 
-/// Gradient with respect to the data of samples [begin, end): overwrites dx. `transposed` is what transpose_weights wrote.
+/// Gradient with respect to the data of samples [begin, end): overwrites dx. `transposed` is what transpose_weights
+/// wrote.
 template <ConvolutionDims D, class T, class Arch = DefaultArch>
 void convolution_data_gradient(const T* dy, const T* transposed, T* dx, int begin, int end) {
     for_phases<D>([&]<CorrelationDims C>(std::ptrdiff_t weight_offset, std::ptrdiff_t out_offset) {

@@ -87,7 +87,8 @@ struct Accumulators {
         }
     }
 
-    /// sum[p] += x[p·step + c] · w[c] for c in [0, count) and p in [Lo, Hi). Blocks of weights lie `block_stride` apart.
+    /// sum[p] += x[p·step + c] · w[c] for c in [0, count) and p in [Lo, Hi). Blocks of weights lie `block_stride`
+    /// apart.
     template <int Lo, int Hi>
     CTNN_ALWAYS_INLINE void add(const T* x, std::ptrdiff_t step, const T* w, std::ptrdiff_t block_stride, int count) {
         if constexpr (Lo < Hi) {
@@ -96,7 +97,8 @@ struct Accumulators {
                 V weight[vectors];
 #pragma GCC unroll 8
                 for (int v = 0; v < vectors; ++v) {
-                    weight[v] = V::load(w + (v / per_block) * block_stride + c * block_size + (v % per_block) * V::width);
+                    weight[v] =
+                        V::load(w + (v / per_block) * block_stride + c * block_size + (v % per_block) * V::width);
                 }
 #pragma GCC unroll 32
                 for (int p = Lo; p < Hi; ++p) {
@@ -175,8 +177,7 @@ template <CorrelationDims D, class T, class Arch = DefaultArch>
 struct Correlation {
     /// True where one row has too few pixels for a tile, so that tiles run over samples at one pixel.
     static constexpr bool over_samples = D.out_width < narrow_width;
-    static constexpr CorrelationTile tile =
-        choose_tile<T, Arch>(over_samples ? 64 : D.out_width, D.blocks());
+    static constexpr CorrelationTile tile = choose_tile<T, Arch>(over_samples ? 64 : D.out_width, D.blocks());
     /// Groups of channel blocks that a tile takes at once.
     static constexpr int block_groups = D.blocks() / tile.blocks;
     static constexpr int channels_per_group = tile.blocks * block_size;
@@ -198,9 +199,9 @@ struct Correlation {
         }
     }
 
-    /// All pixels of samples [begin, end), for one group of blocks; samples lie in_sample and out_sample elements apart.
-    /// Used where over_samples. `channel_begin` and `channel_count` cut the input channels, for accumulation over blocks
-    /// of a long reduction.
+    /// All pixels of samples [begin, end), for one group of blocks; samples lie in_sample and out_sample elements
+    /// apart. Used where over_samples. `channel_begin` and `channel_count` cut the input channels, for accumulation
+    /// over blocks of a long reduction.
     static void samples(const T* x, std::ptrdiff_t in_sample, const T* w, T* out, std::ptrdiff_t out_sample, int begin,
                         int end, int block_group, const Epilogue<T>& epilogue, int channel_begin = 0,
                         int channel_count = D.in_channels) {
@@ -303,8 +304,8 @@ struct Correlation {
     }
 
     template <int Pixels>
-    static void sample_tile(const T* x, std::ptrdiff_t in_sample, const T* w, T* out, std::ptrdiff_t out_sample, int row,
-                            int column, int channels, const Epilogue<T>& epilogue, int channel_count) {
+    static void sample_tile(const T* x, std::ptrdiff_t in_sample, const T* w, T* out, std::ptrdiff_t out_sample,
+                            int row, int column, int channels, const Epilogue<T>& epilogue, int channel_count) {
         Accumulators<T, Arch, Pixels, tile.blocks> sums;
         start(sums, out, out_sample, channels, epilogue);
         for (int ky = D.y.live_begin(row); ky < D.y.live_end(row, D.in_height); ++ky) {

@@ -42,7 +42,8 @@ CTNN_ALWAYS_INLINE V activation_gradient(V y, V gradient) {
 /// y[i] = activation(x[i]); y may be x.
 template <Activation A, class T, class Arch = DefaultArch>
 void activate(const T* x, T* y, std::ptrdiff_t count) {
-    for_vectors<T, Arch>(count, [&](std::ptrdiff_t i, auto load, auto store) { store(y + i, activate<A>(load(x + i))); });
+    for_vectors<T, Arch>(count,
+                         [&](std::ptrdiff_t i, auto load, auto store) { store(y + i, activate<A>(load(x + i))); });
 }
 
 /// dx[i] = dy[i] · activation'(at output y[i]); dx may be dy or y.

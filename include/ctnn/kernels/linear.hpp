@@ -29,7 +29,8 @@ struct LinearDataGradient {
     static constexpr int tile = std::max(1, std::min(D.in, (V::registers - 4) / per_lanes));
     static constexpr int items = ceil_div(D.in, tile);
 
-    /// Transposes outputs [run·index, …) of samples [16·tile, …) into `transposed`: [sample tile][output][samples of it].
+    /// Transposes outputs [run·index, …) of samples [16·tile, …) into `transposed`: [sample tile][output][samples of
+    /// it].
     static void transpose(const T* dy, T* transposed, int n, int sample_tile, int index) {
         const int first = sample_tile * lanes;
         const int count = std::min(lanes, n - first);
@@ -54,7 +55,9 @@ struct LinearDataGradient {
                     sums<tile, false>(dy, weights, to, n - s, k, index);
                 }
             } else {
-                for (int c = k; c < D.in; ++c) { sums<1, false>(dy, weights, to + (c - k), std::min(lanes, n - s), c, index); }
+                for (int c = k; c < D.in; ++c) {
+                    sums<1, false>(dy, weights, to + (c - k), std::min(lanes, n - s), c, index);
+                }
             }
         }
     }

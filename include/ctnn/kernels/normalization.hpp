@@ -182,16 +182,17 @@ void response_norm(const T* x, T* y, int pixels, T* scratch) {
     }
 }
 
-/// Gradient of the local response norm: dx[c] = dy[c]·s[c]^−β − 2αβ/size · x[c] · Σ_j dy[j]·x[j]·s[j]^−β−1, the sum over
-/// the outputs j whose windows reach c; then through the activation whose output x is. dx may be dy or x. `scratch` has
-/// D.scratch() elements.
+/// Gradient of the local response norm: dx[c] = dy[c]·s[c]^−β − 2αβ/size · x[c] · Σ_j dy[j]·x[j]·s[j]^−β−1, the sum
+/// over the outputs j whose windows reach c; then through the activation whose output x is. dx may be dy or x.
+/// `scratch` has D.scratch() elements.
 template <ResponseNormDims D, Activation A, class T, class Arch = DefaultArch>
 void response_norm_gradient(const T* x, const T* dy, T* dx, int pixels, T* scratch) {
     using V = Vec<T, Arch>;
     T* squares = scratch;
     T* ratios = scratch + D.row() + block_size;
     std::fill_n(scratch, D.scratch(), T{});
-    // Output j sums inputs j − before … j + size − 1 − before, so input c reaches outputs c − (size − 1 − before) … c + before.
+    // Output j sums inputs j − before … j + size − 1 − before, so input c reaches outputs c − (size − 1 − before) … c +
+    // before.
     constexpr int front = D.size - 1 - D.before();
     const V factor = V::broadcast(static_cast<T>(-2 * D.alpha * D.beta / D.size));
     for (int p = 0; p < pixels; ++p) {

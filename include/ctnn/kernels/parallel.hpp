@@ -24,9 +24,9 @@ inline int default_threads() {
 #endif
 }
 
-/// Calls f(item, thread) for every item in [0, items), each once; f must not throw. Every thread begins with a contiguous
-/// share of its own, the same in every loop, so that what it touched before is still in its cache; a thread that has
-/// finished helps with the shares of those that other work on the machine holds up.
+/// Calls f(item, thread) for every item in [0, items), each once; f must not throw. Every thread begins with a
+/// contiguous share of its own, the same in every loop, so that what it touched before is still in its cache; a thread
+/// that has finished helps with the shares of those that other work on the machine holds up.
 template <class F>
 void parallel_for(int items, int threads, F&& f) {
 #if defined(_OPENMP)

@@ -67,7 +67,8 @@ void max_pool_scatter(const T* dy, const std::uint8_t* places, const T* factor, 
             T* corner = dx + (std::ptrdiff_t{D.window.y.first(oy)} * D.in.width + D.window.x.first(ox)) * channels;
             for (int c = 0; c < channels; ++c) {
                 const int place = places[at + c];
-                const std::ptrdiff_t tap = std::ptrdiff_t{place / D.window.x.extent} * D.in.width + place % D.window.x.extent;
+                const std::ptrdiff_t tap =
+                    std::ptrdiff_t{place / D.window.x.extent} * D.in.width + place % D.window.x.extent;
                 corner[tap * channels + c] += factor != nullptr ? dy[at + c] * factor[c] : dy[at + c];
             }
         }
@@ -77,7 +78,8 @@ void max_pool_scatter(const T* dy, const std::uint8_t* places, const T* factor, 
 /// Batch norm's two sums over one sample behind a max pool, where only the places of the maxima have a gradient:
 /// sums[c] = Σ dy and sums[channels + c] = Σ dy · (x − mean)·istd.
 template <PoolDims D, class T>
-void max_pool_batch_norm_sums(const T* x, const T* dy, const std::uint8_t* places, const T* mean, const T* istd, T* sums) {
+void max_pool_batch_norm_sums(const T* x, const T* dy, const std::uint8_t* places, const T* mean, const T* istd,
+                              T* sums) {
     constexpr int channels = D.in.channels;
     std::fill_n(sums, 2 * channels, T{});
     for (int oy = 0; oy < D.out.height; ++oy) {
@@ -86,7 +88,8 @@ void max_pool_batch_norm_sums(const T* x, const T* dy, const std::uint8_t* place
             const T* corner = x + (std::ptrdiff_t{D.window.y.first(oy)} * D.in.width + D.window.x.first(ox)) * channels;
             for (int c = 0; c < channels; ++c) {
                 const int place = places[at + c];
-                const std::ptrdiff_t tap = std::ptrdiff_t{place / D.window.x.extent} * D.in.width + place % D.window.x.extent;
+                const std::ptrdiff_t tap =
+                    std::ptrdiff_t{place / D.window.x.extent} * D.in.width + place % D.window.x.extent;
                 sums[c] += dy[at + c];
                 sums[channels + c] += dy[at + c] * ((corner[tap * channels + c] - mean[c]) * istd[c]);
             }
@@ -131,8 +134,7 @@ void average_pool(const T* x, T* y) {
                     total = total + load(x + (std::ptrdiff_t{iy} * D.in.width + ix) * channels + c);
                 }
             }
-            store(y + (std::ptrdiff_t{oy} * D.out.width + ox) * channels + c,
-                  total * Vec<T, Arch>::broadcast(weight));
+            store(y + (std::ptrdiff_t{oy} * D.out.width + ox) * channels + c, total * Vec<T, Arch>::broadcast(weight));
         });
     });
 }
@@ -144,8 +146,8 @@ void average_pool_gradient(const T* dy, T* dx) {
     std::fill_n(dx, D.in.size(), T{});
     for_average_windows<D, Adaptive, CountPadding, T>([&](int oy, int ox, int y0, int y1, int x0, int x1, T weight) {
         for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
-            const auto share = load(dy + (std::ptrdiff_t{oy} * D.out.width + ox) * channels + c) *
-                               Vec<T, Arch>::broadcast(weight);
+            const auto share =
+                load(dy + (std::ptrdiff_t{oy} * D.out.width + ox) * channels + c) * Vec<T, Arch>::broadcast(weight);
             for (int iy = y0; iy < y1; ++iy) {
                 for (int ix = x0; ix < x1; ++ix) {
                     T* to = dx + (std::ptrdiff_t{iy} * D.in.width + ix) * channels + c;

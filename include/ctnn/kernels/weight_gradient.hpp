@@ -34,16 +34,18 @@ struct WeightGradient {
     static constexpr int items = block_groups * tiles * D.y.extent;
 
     /// Adds samples [begin, end) to item `item` of the group's weight gradients, or overwrites it when `overwrite`.
-    static void add(const T* x, std::ptrdiff_t in_sample, const T* dy, std::ptrdiff_t out_sample, T* gradient, int begin,
-                    int end, int item, bool overwrite) {
+    static void add(const T* x, std::ptrdiff_t in_sample, const T* dy, std::ptrdiff_t out_sample, T* gradient,
+                    int begin, int end, int item, bool overwrite) {
         const int ky = item % D.y.extent;
         const int index = item / D.y.extent % tiles;
         const int group = item / D.y.extent / tiles;
         const int channel = index * least + std::min(index, larger);
         T* to = gradient + group * tile.blocks * D.block_weights() +
                 (std::ptrdiff_t{ky} * D.x.extent * D.in_channels + channel) * block_size;
-        const Span span{x, in_sample, dy + group * tile.blocks * block_size, out_sample, begin, end, ky, channel,
-                        D.out_channels - group * tile.blocks * block_size, overwrite};
+        const Span span{x,          in_sample, dy + group * tile.blocks * block_size,
+                        out_sample, begin,     end,
+                        ky,         channel,   D.out_channels - group * tile.blocks * block_size,
+                        overwrite};
         if (index < larger) {
             item_columns<least + (larger > 0 ? 1 : 0)>(span, to, std::make_integer_sequence<int, columns>{});
         } else {
@@ -103,7 +105,8 @@ struct WeightGradient {
         for (int c = 0; c < Channels; ++c) {
 #pragma GCC unroll 8
             for (int v = 0; v < vectors; ++v) {
-                const T* w = weights + (v / per_block) * D.block_weights() + c * block_size + (v % per_block) * V::width;
+                const T* w =
+                    weights + (v / per_block) * D.block_weights() + c * block_size + (v % per_block) * V::width;
                 sum[c][v] = s.overwrite ? V::broadcast(T{}) : V::load(w);
             }
         }

@@ -9,9 +9,9 @@ namespace ctnn::inline CTNN_ISA {
 ///
 /// Training takes mean and biased variance from the batch and moves the running statistics by `momentum`, with the
 /// unbiased variance, as PyTorch does; inference takes the running statistics.
-/// Shape: (C, H, W) → the same. Parameters: weight (C), begins at 1; bias (C), begins at 0; neither is a weight for decay.
-/// Options: Eps<1e-5>, Momentum<0.1>.
-/// Remembers its input and two vectors. Backward overwrites the parameters' gradients.
+/// Shape: (C, H, W) → the same. Parameters: weight (C), begins at 1; bias (C), begins at 0; neither is a weight for
+/// decay. Options: Eps<1e-5>, Momentum<0.1>. Remembers its input and two vectors. Backward overwrites the parameters'
+/// gradients.
 template <class... Options>
 struct BatchNorm2d {
     static constexpr LayerInfo describe(Signal in) {

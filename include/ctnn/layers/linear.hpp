@@ -22,8 +22,8 @@ struct Linear {
                               "Linear takes Bias, WeightInit and BiasInit");
         if (!info.error.empty()) { return info; }
         if (!in.flat) {
-            detail::write_size(info.error << "needs a flat input but meets a " << in.shape.channels << "x", in.shape.height,
-                               in.shape.width)
+            detail::write_size(info.error << "needs a flat input but meets a " << in.shape.channels << "x",
+                               in.shape.height, in.shape.width)
                 << " map; put Flatten before it";
             return info;
         }

@@ -5,7 +5,8 @@
 
 namespace ctnn::inline CTNN_ISA {
 
-/// y[c] = x[c] / (k + alpha / Size · Σ_{j = c − Size/2}^{c + (Size − 1)/2} x[j]²)^beta, the sum over channels that exist.
+/// y[c] = x[c] / (k + alpha / Size · Σ_{j = c − Size/2}^{c + (Size − 1)/2} x[j]²)^beta, the sum over channels that
+/// exist.
 ///
 /// As in PyTorch alpha is divided by the size, where the paper's is not.
 /// Shape: (C, H, W) → the same. No parameters. Options: Alpha<1e-4>, Beta<0.75>, K<1>.

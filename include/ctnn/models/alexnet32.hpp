@@ -20,19 +20,18 @@ using ZeroBias = BiasInit<InitKind::zeros>;
 /// 21 622 154 parameters, of which 9 of 10 sit in the linear layers. The last pool is padded by 1, which the original
 /// leaves out: without it a 3×3 window meets a 1×1 map. On ReLU's outputs the padded pool is the identity.
 /// Convolutions begin He uniform, linear layers Xavier uniform, biases zero.
-struct AlexNet32
-    : Sequential<Input<3, 32, 32>,  //
-                 Conv2d<96, Kernel<11>, Stride<4>, Padding<2>, detail::HeUniform, detail::ZeroBias>, ReLU,
-                 MaxPool2d<Kernel<3>, Stride<2>>,  //
-                 Conv2d<256, Kernel<5>, Padding<2>, detail::HeUniform, detail::ZeroBias>, ReLU,
-                 MaxPool2d<Kernel<3>, Stride<2>>,                                                      //
-                 Conv2d<384, Kernel<3>, Padding<1>, detail::HeUniform, detail::ZeroBias>, ReLU,        //
-                 Conv2d<384, Kernel<3>, Padding<1>, detail::HeUniform, detail::ZeroBias>, ReLU,        //
-                 Conv2d<256, Kernel<3>, Padding<1>, detail::HeUniform, detail::ZeroBias>, ReLU,        //
-                 MaxPool2d<Kernel<3>, Stride<2>, Padding<1>>, Flatten,                                 //
-                 Linear<4096, detail::XavierUniform, detail::ZeroBias>, ReLU, Dropout<0.5>,            //
-                 Linear<4096, detail::XavierUniform, detail::ZeroBias>, ReLU, Dropout<0.5>,            //
-                 Linear<10, detail::XavierUniform, detail::ZeroBias>> {};
+struct AlexNet32 : Sequential<Input<3, 32, 32>,  //
+                              Conv2d<96, Kernel<11>, Stride<4>, Padding<2>, detail::HeUniform, detail::ZeroBias>, ReLU,
+                              MaxPool2d<Kernel<3>, Stride<2>>,  //
+                              Conv2d<256, Kernel<5>, Padding<2>, detail::HeUniform, detail::ZeroBias>, ReLU,
+                              MaxPool2d<Kernel<3>, Stride<2>>,                                                //
+                              Conv2d<384, Kernel<3>, Padding<1>, detail::HeUniform, detail::ZeroBias>, ReLU,  //
+                              Conv2d<384, Kernel<3>, Padding<1>, detail::HeUniform, detail::ZeroBias>, ReLU,  //
+                              Conv2d<256, Kernel<3>, Padding<1>, detail::HeUniform, detail::ZeroBias>, ReLU,  //
+                              MaxPool2d<Kernel<3>, Stride<2>, Padding<1>>, Flatten,                           //
+                              Linear<4096, detail::XavierUniform, detail::ZeroBias>, ReLU, Dropout<0.5>,      //
+                              Linear<4096, detail::XavierUniform, detail::ZeroBias>, ReLU, Dropout<0.5>,      //
+                              Linear<10, detail::XavierUniform, detail::ZeroBias>> {};
 
 static_assert(AlexNet32::parameter_count == 21'622'154);
 static_assert(AlexNet32::shape_after(0) == Shape{96, 7, 7});

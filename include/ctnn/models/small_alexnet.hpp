@@ -15,7 +15,7 @@ namespace ctnn::inline CTNN_ISA {
 
 /// 387 690 parameters, 31 million live multiply-adds per image.
 struct SmallAlexNet
-    : Sequential<Input<3, 32, 32>,                                                                       //
+    : Sequential<Input<3, 32, 32>,                                                                         //
                  Conv2d<32, Kernel<5>, Padding<2>>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>, Stride<2>>,  //
                  Conv2d<64, Kernel<5>, Padding<2>>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>, Stride<2>>,  //
                  Conv2d<128, Kernel<3>, Padding<1>>, BatchNorm2d<>, ReLU, Dropout2d<0.1>,                  //

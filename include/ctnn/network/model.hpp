@@ -17,8 +17,8 @@ struct Seed {
     std::uint64_t value = 0;
 };
 
-/// An arena with the layout of a network's parameters: the parameters themselves, their gradients, an optimizer's state.
-/// Padding between and inside tensors is zero and stays zero.
+/// An arena with the layout of a network's parameters: the parameters themselves, their gradients, an optimizer's
+/// state. Padding between and inside tensors is zero and stays zero.
 template <Network Net, class T = float>
 class Parameters {
   public:
@@ -45,7 +45,9 @@ class Buffers {
 
     Buffers() : values_(static_cast<std::size_t>(Layout::buffer_size)) {
         for (const BufferSlot& slot : Layout::buffers) {
-            for (int c = 0; c < slot.channels; ++c) { values_[static_cast<std::size_t>(slot.variance_offset + c)] = T{1}; }
+            for (int c = 0; c < slot.channels; ++c) {
+                values_[static_cast<std::size_t>(slot.variance_offset + c)] = T{1};
+            }
         }
     }
 

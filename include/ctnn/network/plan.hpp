@@ -32,8 +32,9 @@ inline constexpr std::size_t slot_count = 8;
 
 /// The plan of one pass over a network: Training (forward, loss, backward) or inference.
 ///
-/// Per-sample buffers are placed in units of 64 bytes per sample and scaled by the batch, fixed ones in bytes, and every
-/// thread has scratch of its own; so the same code serves every batch and thread count, and bytes() is a constant.
+/// Per-sample buffers are placed in units of 64 bytes per sample and scaled by the batch, fixed ones in bytes, and
+/// every thread has scratch of its own; so the same code serves every batch and thread count, and bytes() is a
+/// constant.
 template <class Net_, class T, Fusion F, bool Training_, InputGradient G>
 struct Plan {
     using Net = Net_;
@@ -44,10 +45,10 @@ struct Plan {
     static constexpr bool input_gradient = training && G == InputGradient::yes;
 
     template <std::size_t I>
-    using Runner = Stage<StageList::at(I), T, training, (I > 0 || input_gradient),
-                         std::conditional_t<StageList::at(I).head == Head::custom,
-                                            std::tuple_element_t<StageList::at(I).head_layer, typename Net::layer_types>,
-                                            void>>;
+    using Runner =
+        Stage<StageList::at(I), T, training, (I > 0 || input_gradient),
+              std::conditional_t<StageList::at(I).head == Head::custom,
+                                 std::tuple_element_t<StageList::at(I).head_layer, typename Net::layer_types>, void>>;
 
     /// Times: forward of stage s at s, the loss at stage_count, backward of stage s at 2·stage_count − s.
     static constexpr int forward_time(std::size_t s) { return static_cast<int>(s); }
@@ -137,7 +138,8 @@ struct Plan {
 
     /// Bytes of a workspace for at most `batch` samples and `threads` threads.
     static constexpr std::size_t bytes(int batch, int threads) {
-        return sample_bytes * static_cast<std::size_t>(batch) + fixed_bytes + thread_bytes * static_cast<std::size_t>(threads);
+        return sample_bytes * static_cast<std::size_t>(batch) + fixed_bytes +
+               thread_bytes * static_cast<std::size_t>(threads);
     }
 
     /// Byte offset of a buffer in a workspace made for `batch` samples: per-sample buffers first, fixed ones, scratch.
@@ -149,7 +151,8 @@ struct Plan {
     /// Bytes of a buffer in such a workspace.
     static constexpr std::size_t buffer_bytes(std::size_t i, int batch) {
         const auto size = static_cast<std::size_t>(table.buffers[i].size);
-        return i == input_gradient_index || per_sample(i) ? size * block_alignment * static_cast<std::size_t>(batch) : size;
+        return i == input_gradient_index || per_sample(i) ? size * block_alignment * static_cast<std::size_t>(batch)
+                                                          : size;
     }
     static constexpr std::size_t scratch_offset(int batch) {
         return sample_bytes * static_cast<std::size_t>(batch) + fixed_bytes;

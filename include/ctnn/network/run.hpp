@@ -85,8 +85,8 @@ std::span<const typename PlanType::value_type> forward(
     return workspace.output(samples);
 }
 
-/// Training forward: batch norm takes the batch's statistics and moves the model's, dropout draws by `key`. Keeps in the
-/// workspace what backward needs; `input` must stay as it is until then.
+/// Training forward: batch norm takes the batch's statistics and moves the model's, dropout draws by `key`. Keeps in
+/// the workspace what backward needs; `input` must stay as it is until then.
 template <class PlanType, class Observer = NoObserver>
     requires PlanType::training
 std::span<const typename PlanType::value_type> forward(
@@ -102,7 +102,8 @@ std::span<const typename PlanType::value_type> forward(
                 io.random = key;
                 if constexpr (spec.batch_norm) {
                     io.next_running_mean = model.buffers().data() + Layout::buffer(spec.norm_layer)->mean_offset;
-                    io.next_running_variance = model.buffers().data() + Layout::buffer(spec.norm_layer)->variance_offset;
+                    io.next_running_variance =
+                        model.buffers().data() + Layout::buffer(spec.norm_layer)->variance_offset;
                 }
                 PlanType::template Runner<S>::forward(io);
                 observer(PlanType::forward_time(S));
@@ -130,7 +131,9 @@ void backward(const Model<typename PlanType::Net, typename PlanType::value_type>
                 auto io = detail::stage_io<PlanType, s>(workspace, model.view(), input, samples);
                 if constexpr (spec.head == Head::convolution || spec.head == Head::linear) {
                     io.weight_gradient = gradients.data() + Layout::offset(spec.head_layer, 0);
-                    if constexpr (spec.bias) { io.bias_gradient = gradients.data() + Layout::offset(spec.head_layer, 1); }
+                    if constexpr (spec.bias) {
+                        io.bias_gradient = gradients.data() + Layout::offset(spec.head_layer, 1);
+                    }
                 }
                 if constexpr (spec.batch_norm) {
                     io.norm_weight_gradient = gradients.data() + Layout::offset(spec.norm_layer, 0);

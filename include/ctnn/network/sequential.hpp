@@ -108,7 +108,8 @@ struct Described<Input<C, H, W>, Layers...> {
         d.template children<Layers...>(Name{});
         for (std::size_t i = 0; i < d.size; ++i) { computes = computes || d.layers[i].kind != LayerKind::flatten; }
         if (d.error.empty() && !computes) {
-            d.error << "a network without layers computes nothing; add one behind Input, for example Flatten, Linear<10>";
+            d.error
+                << "a network without layers computes nothing; add one behind Input, for example Flatten, Linear<10>";
         }
         return d;
     }

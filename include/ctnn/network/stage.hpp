@@ -119,9 +119,7 @@ struct Stage {
     /// Overwrites the gradients of the parameters and, where asked, of the input. The output gradient is used up.
     static void backward(const StageIO<T>& io) {
         // Without a norm or pool the output gradient becomes the map's in place.
-        T* const map_gradient = !weighted         ? io.input_gradient
-                                : map_elements > 0 ? io.map
-                                                   : io.output_gradient;
+        T* const map_gradient = !weighted ? io.input_gradient : map_elements > 0 ? io.map : io.output_gradient;
         const T* const map = weighted ? io.map : io.input;
         if constexpr (S.batch_norm) {
             parallel_for(io.samples, io.threads, [&](int n, int) {
@@ -136,8 +134,9 @@ struct Stage {
             if constexpr (!S.batch_norm) { undo_output(io, n); }
             if (map_gradient != nullptr) {
                 T* to = map_gradient + n * Behind::map_size;
-                Behind::template backward<weighted>(map + n * Behind::map_size, io.output_gradient + n * Behind::out_size,
-                                                    places(io, n), vectors(io), to, scratch, scratch + rows_elements);
+                Behind::template backward<weighted>(map + n * Behind::map_size,
+                                                    io.output_gradient + n * Behind::out_size, places(io, n),
+                                                    vectors(io), to, scratch, scratch + rows_elements);
                 if constexpr (weighted && S.bias) {
                     sum_pixels(to, io.rows + n * S.map.channels, S.map.pixels(), S.map.channels);
                 }
@@ -210,7 +209,8 @@ struct Stage {
         constexpr int chunk = linear ? 1 << 30 : 64;
         const int chunks = ceil_div(io.samples, chunk);
         parallel_for(dims.groups * Kernel::block_groups * chunks, io.threads, [&](int item, int) {
-            const int c = item % chunks, b = item / chunks % Kernel::block_groups, g = item / chunks / Kernel::block_groups;
+            const int c = item % chunks, b = item / chunks % Kernel::block_groups,
+                      g = item / chunks / Kernel::block_groups;
             const int end = linear ? io.samples : std::min(io.samples, (c + 1) * chunk);
             for (int first = 0; first < dims.group_in(); first += run) {
                 Epilogue<T> part;
@@ -235,8 +235,8 @@ struct Stage {
         T* pixel = scratch + rows_elements;
         const BatchNormVectors<T> v = vectors(io);
         if constexpr (!weighted) {
-            Behind::template forward<S.batch_norm, false>(io.input + n * Behind::map_size, v.scale, v.shift, rows, pixel,
-                                                          out, to_places, r0, r1);
+            Behind::template forward<S.batch_norm, false>(io.input + n * Behind::map_size, v.scale, v.shift, rows,
+                                                          pixel, out, to_places, r0, r1);
         } else if constexpr (train_norm && S.batch_norm) {
             Behind::template forward<true, false>(io.map + n * Behind::map_size, v.scale, v.shift, rows, pixel, out,
                                                   to_places, r0, r1);
@@ -246,9 +246,7 @@ struct Stage {
                 Behind::template forward<false, true>(map, nullptr, nullptr, rows, pixel, out, to_places, r0, r1);
             }
         } else {
-            T* map = keeps_map                            ? io.map + n * Behind::map_size
-                     : S.pooled || S.response_norm ? rows
-                                                          : out;
+            T* map = keeps_map ? io.map + n * Behind::map_size : S.pooled || S.response_norm ? rows : out;
             head_rows(io, n, Behind::map_begin(r0), Behind::map_end(r1), map, epilogue(io));
             Behind::template forward<false, true>(map, nullptr, nullptr, rows, pixel, out, to_places, r0, r1);
         }
@@ -273,8 +271,8 @@ struct Stage {
         }
     }
 
-    /// Threads share out the items; a run of samples small enough for the second-level cache passes through all items of
-    /// a thread before the next run begins.
+    /// Threads share out the items; a run of samples small enough for the second-level cache passes through all items
+    /// of a thread before the next run begins.
     static void weight_gradient(const StageIO<T>& io, const T* map_gradient) {
         using Kernel = WeightGradient<dims.forward(), T>;
         constexpr int items = dims.groups * Kernel::items;
@@ -329,7 +327,8 @@ struct Stage<S, T, TrainingPass, InGradient, Custom> {
 
     static void forward(const StageIO<T>& io) {
         parallel_for(io.samples, io.threads, [&](int n, int) {
-            average_pool<pool, S.adaptive, S.count_include_pad>(io.input + n * S.in.size(), io.output + n * S.out.size());
+            average_pool<pool, S.adaptive, S.count_include_pad>(io.input + n * S.in.size(),
+                                                                io.output + n * S.out.size());
         });
     }
     static void backward(const StageIO<T>& io) {

@@ -38,7 +38,8 @@ struct StageIO {
     T* scratch = nullptr;  ///< the first thread's; the next one's is scratch_stride elements on
     std::ptrdiff_t scratch_stride = 0;
     const T *weight = nullptr, *bias = nullptr, *norm_weight = nullptr, *norm_bias = nullptr;
-    T *weight_gradient = nullptr, *bias_gradient = nullptr, *norm_weight_gradient = nullptr, *norm_bias_gradient = nullptr;
+    T *weight_gradient = nullptr, *bias_gradient = nullptr, *norm_weight_gradient = nullptr,
+      *norm_bias_gradient = nullptr;
     const T *running_mean = nullptr, *running_variance = nullptr;
     T *next_running_mean = nullptr, *next_running_variance = nullptr;  ///< the same in training, where they move
     RandomKey random{};

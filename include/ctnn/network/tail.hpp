@@ -41,8 +41,8 @@ struct Tail {
     static constexpr std::ptrdiff_t response_scratch = S.response_norm ? response.scratch() : 0;
 
     /// Output rows [r0, r1) of a sample from map rows at `map` (where row 0 would be). Affine: the map still awaits
-    /// scale and shift; Activated: it has been activated. `rows` is scratch where map row 0 would be, for response norm;
-    /// it may be `map`.
+    /// scale and shift; Activated: it has been activated. `rows` is scratch where map row 0 would be, for response
+    /// norm; it may be `map`.
     template <bool Affine, bool Activated>
     static void forward(const T* map, const T* scale, const T* shift, T* rows, T* scratch, T* out, std::uint8_t* places,
                         int r0, int r1) {
@@ -76,8 +76,8 @@ struct Tail {
         apply_mask(out, mask, out, static_cast<int>(out_size / channels), channels, S.channel_dropout, keep_factor);
     }
 
-    /// Takes the output gradient of one sample back in front of dropout and, unless a response norm lies between, of the
-    /// activation, in place.
+    /// Takes the output gradient of one sample back in front of dropout and, unless a response norm lies between, of
+    /// the activation, in place.
     static void undo_output(const T* out, const std::uint8_t* mask, T* gradient) {
         if constexpr (S.dropout) {
             apply_mask(gradient, mask, gradient, static_cast<int>(out_size / channels), channels, S.channel_dropout,

@@ -44,17 +44,20 @@ class Workspace {
 
     /// The network's output: logits of `samples` samples, valid after forward until the next pass.
     [[nodiscard]] std::span<const T> output(int samples) {
-        return {at(stage_count - 1, Slot::output), static_cast<std::size_t>(samples * PlanType::Net::output_shape.size())};
+        return {at(stage_count - 1, Slot::output),
+                static_cast<std::size_t>(samples * PlanType::Net::output_shape.size())};
     }
     /// Where the caller of backward writes the gradient with respect to the output.
     [[nodiscard]] std::span<T> output_gradient(int samples) {
-        return {at(stage_count - 1, Slot::gradient), static_cast<std::size_t>(samples * PlanType::Net::output_shape.size())};
+        return {at(stage_count - 1, Slot::gradient),
+                static_cast<std::size_t>(samples * PlanType::Net::output_shape.size())};
     }
     /// The gradient with respect to the input, after backward, where the plan has it.
     [[nodiscard]] std::span<const T> input_gradient(int samples)
         requires PlanType::input_gradient
     {
-        return {at(PlanType::input_gradient_index), static_cast<std::size_t>(samples * PlanType::Net::input_shape.size())};
+        return {at(PlanType::input_gradient_index),
+                static_cast<std::size_t>(samples * PlanType::Net::input_shape.size())};
     }
 
   private:

@@ -24,24 +24,15 @@ inline double init_value(const Init& init, std::int64_t fan_in, std::int64_t fan
     };
     const auto uniform = [&](double bound) { return bound * (2.0 * static_cast<double>(stream.uniform()) - 1.0); };
     switch (init.kind) {
-        case InitKind::zeros:
-            return 0.0;
-        case InitKind::ones:
-            return 1.0;
-        case InitKind::constant:
-            return init.value;
-        case InitKind::normal:
-            return init.value * stream.normal();
-        case InitKind::he_uniform:
-            return uniform(std::sqrt(6.0 * inverse(fan_in)));
-        case InitKind::he_normal:
-            return std::sqrt(2.0 * inverse(fan_in)) * stream.normal();
-        case InitKind::xavier_uniform:
-            return uniform(std::sqrt(6.0 * inverse(fan_in + fan_out)));
-        case InitKind::xavier_normal:
-            return std::sqrt(2.0 * inverse(fan_in + fan_out)) * stream.normal();
-        case InitKind::pytorch_default:
-            return uniform(std::sqrt(inverse(fan_in)));
+        case InitKind::zeros: return 0.0;
+        case InitKind::ones: return 1.0;
+        case InitKind::constant: return init.value;
+        case InitKind::normal: return init.value * stream.normal();
+        case InitKind::he_uniform: return uniform(std::sqrt(6.0 * inverse(fan_in)));
+        case InitKind::he_normal: return std::sqrt(2.0 * inverse(fan_in)) * stream.normal();
+        case InitKind::xavier_uniform: return uniform(std::sqrt(6.0 * inverse(fan_in + fan_out)));
+        case InitKind::xavier_normal: return std::sqrt(2.0 * inverse(fan_in + fan_out)) * stream.normal();
+        case InitKind::pytorch_default: return uniform(std::sqrt(inverse(fan_in)));
     }
     throw ArgumentError("initialiser: unknown kind " + std::to_string(static_cast<int>(init.kind)));
 }

@@ -107,16 +107,11 @@ struct Schedule {
         const double p = std::max(epoch - warmup_epochs, 0.0) / (epochs - warmup_epochs);
         const auto falling = [&](double x) { return final_lr_fraction + (1.0 - final_lr_fraction) * x; };
         switch (kind) {
-            case ScheduleKind::constant:
-                break;
-            case ScheduleKind::step:
-                return std::pow(gamma, std::floor(epoch / step_size));
-            case ScheduleKind::linear:
-                return falling(1.0 - p);
-            case ScheduleKind::cosine:
-                return falling(cosine(p));
-            case ScheduleKind::polynomial:
-                return falling(std::pow(1.0 - p, power));
+            case ScheduleKind::constant: break;
+            case ScheduleKind::step: return std::pow(gamma, std::floor(epoch / step_size));
+            case ScheduleKind::linear: return falling(1.0 - p);
+            case ScheduleKind::cosine: return falling(cosine(p));
+            case ScheduleKind::polynomial: return falling(std::pow(1.0 - p, power));
             case ScheduleKind::one_cycle: {
                 const double first = 1.0 / div_factor;
                 if (p < pct_start) { return between(first, 1.0, p / pct_start); }

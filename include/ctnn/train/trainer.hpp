@@ -79,7 +79,8 @@ class Trainer {
         const auto logits = forward(model_, images, samples, workspace_, key);
         StepResult result;
         result.lr = lr;
-        result.loss = cross_entropy<T>(settings_.loss, logits, labels, Net::classes, workspace_.output_gradient(samples));
+        result.loss =
+            cross_entropy<T>(settings_.loss, logits, labels, Net::classes, workspace_.output_gradient(samples));
         if (!std::isfinite(result.loss.loss_sum)) { not_finite("loss"); }
         backward(model_, images, samples, workspace_, gradients_);
         result.gradient_norm = sgd_step<T>(settings_.optimizer, lr, model_.parameters().span(), gradients_.span(),
@@ -97,7 +98,8 @@ class Trainer {
         loader.start_epoch(progress_.epoch, progress_.batch);
         while (const MiniBatch* batch = loader.next()) {
             const double at = progress_.epoch + static_cast<double>(progress_.batch) / loader.batches();
-            const StepResult result = step(batch->images.data(), batch->labels, batch->ids.data(), settings_.schedule.at(at));
+            const StepResult result =
+                step(batch->images.data(), batch->labels, batch->ids.data(), settings_.schedule.at(at));
             ++progress_.batch;
             total.loss += result.loss;
             total.lr = result.lr;
@@ -138,8 +140,9 @@ class Trainer {
             if (where.empty() && !all_finite<T>(values)) { where = slot.name.view(); }
         }
         throw NumericError("step " + std::to_string(progress_.step) + ": the " + what + " is not finite" +
-                           (where.empty() ? "; every parameter is: look at the input, lower the learning rate or clip gradients"
-                                          : "; the first parameter that is not: " + where));
+                           (where.empty()
+                                ? "; every parameter is: look at the input, lower the learning rate or clip gradients"
+                                : "; the first parameter that is not: " + where));
     }
 
     Model<Net, T>& model_;
