@@ -20,6 +20,7 @@
 #include <ctnn/io/cifar.hpp>
 #include <ctnn/io/file.hpp>
 #include <ctnn/io/json.hpp>
+#include <ctnn/io/json_parser.hpp>
 #include <ctnn/io/safetensors.hpp>
 #include <ctnn/io/weights.hpp>
 #include <ctnn/layers/activations.hpp>
@@ -38,6 +39,7 @@
 #include <ctnn/network/run.hpp>
 #include <ctnn/network/sequential.hpp>
 #include <ctnn/network/workspace.hpp>
+#include <ctnn/testing/gradient_check.hpp>
 #include <ctnn/train/evaluate.hpp>
 #include <ctnn/train/loss.hpp>
 #include <ctnn/train/metrics.hpp>

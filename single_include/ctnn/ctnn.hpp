@@ -1478,8 +1478,16 @@ inline TrainTest make_synthetic(std::size_t train, std::size_t test, std::uint64
 
 }  // namespace ctnn::inline CTNN_ISA
 
+// ---- ctnn/io/json_parser.hpp
+// The strict JSON parser.
+
+#ifndef __cpp_lib_to_chars
+#include <locale>
+#include <sstream>
+#endif
+
 // ---- ctnn/io/json.hpp
-// JSON as RFC 8259 has it and nothing beyond: a value, a strict parser and a writer.
+// JSON as RFC 8259 has it and nothing beyond: a value and its writer. The parser is in json_parser.hpp.
 
 #ifndef __cpp_lib_to_chars
 #include <locale>
@@ -1716,6 +1724,38 @@ class JsonWriter {
     int indent_;
 };
 
+}  // namespace detail
+
+/// The text of a value, on one line without blanks, or with `indent` blanks a level. parse_json gives back an equal
+/// value. Throws ArgumentError for what parse_json would refuse: numbers that are not finite, strings that are not
+/// UTF-8, duplicate keys, too many levels.
+inline std::string write_json(const Json& value, int indent = 0) {
+    detail::JsonWriter writer{indent};
+    writer.write(value, 0);
+    return std::move(writer.text);
+}
+
+inline void Json::wrong(std::string_view place, std::string_view expected) const {
+    struct Describe {
+        std::string operator()(std::nullptr_t) const { return "null"; }
+        std::string operator()(bool x) const { return x ? "true" : "false"; }
+        std::string operator()(double x) const { return "the number " + detail::shortest(x); }
+        std::string operator()(std::int64_t x) const { return "the number " + std::to_string(x); }
+        std::string operator()(std::uint64_t x) const { return "the number " + std::to_string(x); }
+        std::string operator()(const std::string& x) const { return "the string " + detail::shown(x); }
+        std::string operator()(const Array&) const { return "an array"; }
+        std::string operator()(const Object&) const { return "an object"; }
+    };
+    throw FileError{std::string{place} + ": found " + std::visit(Describe{}, value_) + ", expected " +
+                    std::string{expected}};
+}
+
+}  // namespace ctnn::inline CTNN_ISA
+
+namespace ctnn::inline CTNN_ISA {
+
+namespace detail {
+
 /// Recursive descent. Offsets in messages count from the start of the text plus `first_offset`.
 class JsonParser {
   public:
@@ -1934,30 +1974,6 @@ class JsonParser {
 /// `first_offset` is the place of `text` in its file, for messages.
 inline Json parse_json(std::string_view text, std::string_view source, std::size_t first_offset = 0) {
     return detail::JsonParser{text, source, first_offset}.document();
-}
-
-/// The text of a value, on one line without blanks, or with `indent` blanks a level. parse_json gives back an equal
-/// value. Throws ArgumentError for what parse_json would refuse: numbers that are not finite, strings that are not
-/// UTF-8, duplicate keys, too many levels.
-inline std::string write_json(const Json& value, int indent = 0) {
-    detail::JsonWriter writer{indent};
-    writer.write(value, 0);
-    return std::move(writer.text);
-}
-
-inline void Json::wrong(std::string_view place, std::string_view expected) const {
-    struct Describe {
-        std::string operator()(std::nullptr_t) const { return "null"; }
-        std::string operator()(bool x) const { return x ? "true" : "false"; }
-        std::string operator()(double x) const { return "the number " + detail::shortest(x); }
-        std::string operator()(std::int64_t x) const { return "the number " + std::to_string(x); }
-        std::string operator()(std::uint64_t x) const { return "the number " + std::to_string(x); }
-        std::string operator()(const std::string& x) const { return "the string " + detail::shown(x); }
-        std::string operator()(const Array&) const { return "an array"; }
-        std::string operator()(const Object&) const { return "an object"; }
-    };
-    throw FileError{std::string{place} + ": found " + std::visit(Describe{}, value_) + ", expected " +
-                    std::string{expected}};
 }
 
 }  // namespace ctnn::inline CTNN_ISA
@@ -2592,6 +2608,10 @@ struct Description {
         key << index;
         if constexpr (Layer<L>) {
             LayerInfo info = L::describe(signal);
+            if (info.error.empty() && info.out.shape.size() < 1) {
+                info.error << "its output is empty; give describe(Signal) a shape of at least 1x1x1";
+                info.out = signal;
+            }
             if (!info.error.empty()) { fail(key, info.type, info.error); }
             signal = info.out;
             keys[size] = key;
@@ -3234,32 +3254,253 @@ constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 }  // namespace ctnn::inline CTNN_ISA
 
-// ---- ctnn/kernels/correlation.hpp
-// Cross-correlation of one channels-last map with blocked weights: the forward pass of a convolution, and its
-// gradient with respect to the data, which is a correlation with transposed weights.
-//
-// A register tile is `pixels` neighbouring outputs × `blocks` channel blocks. For every live tap the tile walks the
-// input channels: a vector of weights per block vector is loaded, every pixel's input is broadcast. Taps that meet
-// only padding are never visited: vertical ones are loop bounds, horizontal ones vanish because every tile that
-// touches a border is an instantiation of its own. Maps too narrow for a tile are tiled over samples instead.
+// ---- ctnn/kernels/elementwise.hpp
+// Activations and their derivatives, and the sums over pixels that biases and batch norm need.
 
 namespace ctnn::inline CTNN_ISA {
 
-/// Dimensions of a correlation within one group. Pixel and row strides are in elements and allow for other groups'
-/// channels between, and for outputs that are written with gaps (the phases of a strided gradient).
-struct CorrelationDims {
-    int in_channels, in_height, in_width, in_pixel;
-    int out_channels, out_height, out_width, out_pixel, out_row;
-    Axis y, x;
-    constexpr bool operator==(const CorrelationDims&) const = default;
+enum class Activation : char { identity, relu, sigmoid, tanh };
 
-    [[nodiscard]] constexpr int blocks() const { return ceil_div(out_channels, block_size); }
-    [[nodiscard]] constexpr int in_row() const { return in_width * in_pixel; }
-    /// Elements of one block of weights: [kh][kw][in_channels][16].
-    [[nodiscard]] constexpr std::ptrdiff_t block_weights() const {
-        return std::ptrdiff_t{y.extent} * x.extent * in_channels * block_size;
+template <Activation A, class V>
+CTNN_ALWAYS_INLINE V activate(V x) {
+    using T = std::remove_cvref_t<decltype(sum(x))>;
+    if constexpr (A == Activation::relu) {
+        return max(V::broadcast(T{}), x);  // in this order a NaN stays one, as in PyTorch
+    } else if constexpr (A == Activation::sigmoid) {
+        const V one = V::broadcast(T{1});
+        return one / (one + exp(V::broadcast(T{}) - x));
+    } else if constexpr (A == Activation::tanh) {
+        return tanh(x);
+    } else {
+        return x;
     }
+}
+
+/// gradient · derivative of the activation, from the activation's output y.
+template <Activation A, class V>
+CTNN_ALWAYS_INLINE V activation_gradient(V y, V gradient) {
+    using T = std::remove_cvref_t<decltype(sum(y))>;
+    if constexpr (A == Activation::relu) {
+        return where_greater(y, V::broadcast(T{}), gradient, V::broadcast(T{}));
+    } else if constexpr (A == Activation::sigmoid) {
+        return gradient * y * (V::broadcast(T{1}) - y);
+    } else if constexpr (A == Activation::tanh) {
+        return gradient * (V::broadcast(T{1}) - y * y);
+    } else {
+        return gradient;
+    }
+}
+
+/// y[i] = activation(x[i]); y may be x.
+template <Activation A, class T, class Arch = DefaultArch>
+void activate(const T* x, T* y, std::ptrdiff_t count) {
+    for_vectors<T, Arch>(count,
+                         [&](std::ptrdiff_t i, auto load, auto store) { store(y + i, activate<A>(load(x + i))); });
+}
+
+/// dx[i] = dy[i] · activation'(at output y[i]); dx may be dy or y.
+template <Activation A, class T, class Arch = DefaultArch>
+void activation_gradient(const T* y, const T* dy, T* dx, std::ptrdiff_t count) {
+    for_vectors<T, Arch>(count, [&](std::ptrdiff_t i, auto load, auto store) {
+        store(dx + i, activation_gradient<A>(load(y + i), load(dy + i)));
+    });
+}
+
+/// y[p, c] = activation(x[p, c] · scale[c] + shift[c]); y may be x.
+template <Activation A, class T, class Arch = DefaultArch>
+void scale_shift_activate(const T* x, const T* scale, const T* shift, T* y, int pixels, int channels) {
+    for (int p = 0; p < pixels; ++p) {
+        const std::ptrdiff_t at = std::ptrdiff_t{p} * channels;
+        for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
+            store(y + at + c, activate<A>(fma(load(x + at + c), load(scale + c), load(shift + c))));
+        });
+    }
+}
+
+/// sums[c] = Σ_p x[p, c].
+template <class T, class Arch = DefaultArch>
+void sum_pixels(const T* x, T* sums, int pixels, int channels) {
+    for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
+        auto total = Vec<T, Arch>::broadcast(T{});
+        for (int p = 0; p < pixels; ++p) { total = total + load(x + std::ptrdiff_t{p} * channels + c); }
+        store(sums + c, total);
+    });
+}
+
+/// out[c] = Σ_row rows[row, c] in row order, accumulated in double; rows lie `stride` elements apart.
+template <class T>
+void add_rows(const T* rows, std::ptrdiff_t stride, int count, int channels, T* out) {
+    constexpr int chunk = 64;
+    for (int first = 0; first < channels; first += chunk) {
+        double total[chunk] = {};
+        const int n = channels - first < chunk ? channels - first : chunk;
+        for (int row = 0; row < count; ++row) {
+            const T* from = rows + row * stride + first;
+            for (int c = 0; c < n; ++c) { total[c] += static_cast<double>(from[c]); }
+        }
+        for (int c = 0; c < n; ++c) { out[first + c] = static_cast<T>(total[c]); }
+    }
+}
+
+}  // namespace ctnn::inline CTNN_ISA
+
+// ---- ctnn/kernels/pooling.hpp
+// Max and average pooling over channels-last maps, forward and backward, band by band.
+
+namespace ctnn::inline CTNN_ISA {
+
+struct PoolDims {
+    Shape in, out;
+    Window window;
+    constexpr bool operator==(const PoolDims&) const = default;
 };
+
+/// Output rows [row_begin, row_end) of activation(max over the window of x · scale + shift); scale and shift may be
+/// null. `x` is where input row 0 would be: only rows that the windows meet are read. `places` (may be null) gets the
+/// tap of the maximum, ky · kernel width + kx, one byte per output. `y` and `places` begin at output row 0.
+template <PoolDims D, Activation A, class T, class Arch = DefaultArch>
+void max_pool_rows(const T* x, const T* scale, const T* shift, T* y, std::uint8_t* places, int row_begin, int row_end) {
+    using V = Vec<T, Arch>;
+    constexpr int channels = D.in.channels;
+    for (int oy = row_begin; oy < row_end; ++oy) {
+        const int ky_begin = D.window.y.live_begin(oy), ky_end = D.window.y.live_end(oy, D.in.height);
+        for (int ox = 0; ox < D.out.width; ++ox) {
+            const int kx_begin = D.window.x.live_begin(ox), kx_end = D.window.x.live_end(ox, D.in.width);
+            const std::ptrdiff_t at = (std::ptrdiff_t{oy} * D.out.width + ox) * channels;
+            const T* corner = x + (std::ptrdiff_t{D.window.y.first(oy)} * D.in.width + D.window.x.first(ox)) * channels;
+            for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
+                V best = V::broadcast(-std::numeric_limits<T>::infinity());
+                V place = V::broadcast(static_cast<T>(ky_begin * D.window.x.extent + kx_begin));
+                const V factor = scale != nullptr ? load(scale + c) : V::broadcast(T{1});
+                const V offset = scale != nullptr ? load(shift + c) : V::broadcast(T{});
+                for (int ky = ky_begin; ky < ky_end; ++ky) {
+                    for (int kx = kx_begin; kx < kx_end; ++kx) {
+                        V value = load(corner + (std::ptrdiff_t{ky} * D.in.width + kx) * channels + c);
+                        if (scale != nullptr) { value = fma(value, factor, offset); }
+                        const V tap = V::broadcast(static_cast<T>(ky * D.window.x.extent + kx));
+                        place = where_greater_or_nan(value, best, tap, place);
+                        best = where_greater_or_nan(value, best, value, best);
+                    }
+                }
+                store(y + at + c, activate<A>(best));
+                if (places != nullptr) {
+                    T part[V::width];
+                    place.store(part);
+                    const int n = static_cast<int>(std::min<std::ptrdiff_t>(V::width, channels - c));
+                    for (int i = 0; i < n; ++i) { places[at + c + i] = static_cast<std::uint8_t>(part[i]); }
+                }
+            });
+        }
+    }
+}
+
+/// Adds factor[c] · dy to the input gradient at every output's place; factor may be null for 1. All of one sample.
+template <PoolDims D, class T>
+void max_pool_scatter(const T* dy, const std::uint8_t* places, const T* factor, T* dx) {
+    constexpr int channels = D.in.channels;
+    for (int oy = 0; oy < D.out.height; ++oy) {
+        for (int ox = 0; ox < D.out.width; ++ox) {
+            const std::ptrdiff_t at = (std::ptrdiff_t{oy} * D.out.width + ox) * channels;
+            T* corner = dx + (std::ptrdiff_t{D.window.y.first(oy)} * D.in.width + D.window.x.first(ox)) * channels;
+            for (int c = 0; c < channels; ++c) {
+                const int place = places[at + c];
+                const std::ptrdiff_t tap =
+                    std::ptrdiff_t{place / D.window.x.extent} * D.in.width + place % D.window.x.extent;
+                corner[tap * channels + c] += factor != nullptr ? dy[at + c] * factor[c] : dy[at + c];
+            }
+        }
+    }
+}
+
+/// Batch norm's two sums over one sample behind a max pool, where only the places of the maxima have a gradient:
+/// sums[c] = Σ dy and sums[channels + c] = Σ dy · (x − mean)·istd.
+template <PoolDims D, class T>
+void max_pool_batch_norm_sums(const T* x, const T* dy, const std::uint8_t* places, const T* mean, const T* istd,
+                              T* sums) {
+    constexpr int channels = D.in.channels;
+    std::fill_n(sums, 2 * channels, T{});
+    for (int oy = 0; oy < D.out.height; ++oy) {
+        for (int ox = 0; ox < D.out.width; ++ox) {
+            const std::ptrdiff_t at = (std::ptrdiff_t{oy} * D.out.width + ox) * channels;
+            const T* corner = x + (std::ptrdiff_t{D.window.y.first(oy)} * D.in.width + D.window.x.first(ox)) * channels;
+            for (int c = 0; c < channels; ++c) {
+                const int place = places[at + c];
+                const std::ptrdiff_t tap =
+                    std::ptrdiff_t{place / D.window.x.extent} * D.in.width + place % D.window.x.extent;
+                sums[c] += dy[at + c];
+                sums[channels + c] += dy[at + c] * ((corner[tap * channels + c] - mean[c]) * istd[c]);
+            }
+        }
+    }
+}
+
+/// Calls f(oy, ox, rows [y0, y1), columns [x0, x1), weight) for every window of an average pool: the pixels it covers
+/// and the factor of their sum. Adaptive windows follow PyTorch: from ⌊i·H/O⌋ to ⌈(i + 1)·H/O⌉.
+template <PoolDims D, bool Adaptive, bool CountPadding, class T, class F>
+CTNN_ALWAYS_INLINE void for_average_windows(F&& f) {
+    for (int oy = 0; oy < D.out.height; ++oy) {
+        for (int ox = 0; ox < D.out.width; ++ox) {
+            int y0, y1, x0, x1, covered;
+            if constexpr (Adaptive) {
+                y0 = oy * D.in.height / D.out.height;
+                y1 = ceil_div((oy + 1) * D.in.height, D.out.height);
+                x0 = ox * D.in.width / D.out.width;
+                x1 = ceil_div((ox + 1) * D.in.width, D.out.width);
+                covered = (y1 - y0) * (x1 - x0);
+            } else {
+                y0 = D.window.y.first(oy) + D.window.y.live_begin(oy);
+                y1 = D.window.y.first(oy) + D.window.y.live_end(oy, D.in.height);
+                x0 = D.window.x.first(ox) + D.window.x.live_begin(ox);
+                x1 = D.window.x.first(ox) + D.window.x.live_end(ox, D.in.width);
+                covered = CountPadding ? D.window.y.extent * D.window.x.extent : (y1 - y0) * (x1 - x0);
+            }
+            f(oy, ox, y0, y1, x0, x1, T{1} / static_cast<T>(covered));
+        }
+    }
+}
+
+/// Average pool of one sample.
+template <PoolDims D, bool Adaptive, bool CountPadding, class T, class Arch = DefaultArch>
+void average_pool(const T* x, T* y) {
+    constexpr int channels = D.in.channels;
+    for_average_windows<D, Adaptive, CountPadding, T>([&](int oy, int ox, int y0, int y1, int x0, int x1, T weight) {
+        for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
+            auto total = Vec<T, Arch>::broadcast(T{});
+            for (int iy = y0; iy < y1; ++iy) {
+                for (int ix = x0; ix < x1; ++ix) {
+                    total = total + load(x + (std::ptrdiff_t{iy} * D.in.width + ix) * channels + c);
+                }
+            }
+            store(y + (std::ptrdiff_t{oy} * D.out.width + ox) * channels + c, total * Vec<T, Arch>::broadcast(weight));
+        });
+    });
+}
+
+/// Gradient of an average pool with respect to its input, one sample: overwrites dx.
+template <PoolDims D, bool Adaptive, bool CountPadding, class T, class Arch = DefaultArch>
+void average_pool_gradient(const T* dy, T* dx) {
+    constexpr int channels = D.in.channels;
+    std::fill_n(dx, D.in.size(), T{});
+    for_average_windows<D, Adaptive, CountPadding, T>([&](int oy, int ox, int y0, int y1, int x0, int x1, T weight) {
+        for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
+            const auto share =
+                load(dy + (std::ptrdiff_t{oy} * D.out.width + ox) * channels + c) * Vec<T, Arch>::broadcast(weight);
+            for (int iy = y0; iy < y1; ++iy) {
+                for (int ix = x0; ix < x1; ++ix) {
+                    T* to = dx + (std::ptrdiff_t{iy} * D.in.width + ix) * channels + c;
+                    store(to, load(to) + share);
+                }
+            }
+        });
+    });
+}
+
+}  // namespace ctnn::inline CTNN_ISA
+
+// ---- ctnn/kernels/register_tile.hpp
+// Register tiles: which shape covers a row best, and the accumulators of a correlation.
+
+namespace ctnn::inline CTNN_ISA {
 
 /// What happens to a sum before it is stored: sum · scale[o] + shift[o], a null pointer standing for 1 or 0, then ReLU
 /// on request. Both arrays are padded to whole blocks. With `accumulate` the sum starts from what the output holds.
@@ -3272,7 +3513,7 @@ struct Epilogue {
 };
 
 /// A register tile and how many of them cover a row or a block range.
-struct CorrelationTile {
+struct RegisterTile {
     int pixels, blocks;
 };
 
@@ -3280,10 +3521,10 @@ struct CorrelationTile {
 /// accumulators within the registers. Tiles of at least as many pixels as weight vectors are preferred: weights then
 /// stay in registers while pixels stream.
 template <class T, class Arch>
-constexpr CorrelationTile choose_tile(int width, int blocks) {
+constexpr RegisterTile choose_tile(int width, int blocks) {
     constexpr int per_block = vectors_per_block<T, Arch>;
     constexpr int budget = std::max(Vec<T, Arch>::registers * 7 / 8, per_block);
-    CorrelationTile best{1, 1};
+    RegisterTile best{1, 1};
     double best_cost = 1e9;
     for (int b = 1; b <= 4; ++b) {
         const int vectors = b * per_block;
@@ -3397,6 +3638,35 @@ struct Accumulators {
     }
 };
 
+}  // namespace ctnn::inline CTNN_ISA
+
+// ---- ctnn/kernels/correlation.hpp
+// Cross-correlation of one channels-last map with blocked weights: the forward pass of a convolution, and its
+// gradient with respect to the data, which is a correlation with transposed weights.
+//
+// A register tile is `pixels` neighbouring outputs × `blocks` channel blocks. For every live tap the tile walks the
+// input channels: a vector of weights per block vector is loaded, every pixel's input is broadcast. Taps that meet
+// only padding are never visited: vertical ones are loop bounds, horizontal ones vanish because every tile that
+// touches a border is an instantiation of its own. Maps too narrow for a tile are tiled over samples instead.
+
+namespace ctnn::inline CTNN_ISA {
+
+/// Dimensions of a correlation within one group. Pixel and row strides are in elements and allow for other groups'
+/// channels between, and for outputs that are written with gaps (the phases of a strided gradient).
+struct CorrelationDims {
+    int in_channels, in_height, in_width, in_pixel;
+    int out_channels, out_height, out_width, out_pixel, out_row;
+    Axis y, x;
+    constexpr bool operator==(const CorrelationDims&) const = default;
+
+    [[nodiscard]] constexpr int blocks() const { return ceil_div(out_channels, block_size); }
+    [[nodiscard]] constexpr int in_row() const { return in_width * in_pixel; }
+    /// Elements of one block of weights: [kh][kw][in_channels][16].
+    [[nodiscard]] constexpr std::ptrdiff_t block_weights() const {
+        return std::ptrdiff_t{y.extent} * x.extent * in_channels * block_size;
+    }
+};
+
 /// Maps narrower than this are tiled over samples.
 inline constexpr int narrow_width = 4;
 
@@ -3405,7 +3675,7 @@ template <CorrelationDims D, class T, class Arch = DefaultArch>
 struct Correlation {
     /// True where one row has too few pixels for a tile, so that tiles run over samples at one pixel.
     static constexpr bool over_samples = D.out_width < narrow_width;
-    static constexpr CorrelationTile tile = choose_tile<T, Arch>(over_samples ? 64 : D.out_width, D.blocks());
+    static constexpr RegisterTile tile = choose_tile<T, Arch>(over_samples ? 64 : D.out_width, D.blocks());
     /// Groups of channel blocks that a tile takes at once.
     static constexpr int block_groups = D.blocks() / tile.blocks;
     static constexpr int channels_per_group = tile.blocks * block_size;
@@ -3579,7 +3849,7 @@ struct WeightGradient {
     static constexpr bool fused_columns = D.in_channels < 8 && D.in_pixel == D.in_channels;
     static constexpr int columns = fused_columns ? 1 : D.x.extent;
     static constexpr int reduction = fused_columns ? D.x.extent * D.in_channels : D.in_channels;
-    static constexpr CorrelationTile tile = choose_tile<T, Arch>(reduction, D.blocks());
+    static constexpr RegisterTile tile = choose_tile<T, Arch>(reduction, D.blocks());
     static constexpr int tiles = ceil_div(reduction, tile.pixels);
     /// Tiles are as equal as can be: the first `larger` have one channel more than the others.
     static constexpr int least = reduction / tiles;
@@ -4032,96 +4302,6 @@ struct StageIO {
 
 }  // namespace ctnn::inline CTNN_ISA
 
-// ---- ctnn/kernels/elementwise.hpp
-// Activations and their derivatives, and the sums over pixels that biases and batch norm need.
-
-namespace ctnn::inline CTNN_ISA {
-
-enum class Activation : char { identity, relu, sigmoid, tanh };
-
-template <Activation A, class V>
-CTNN_ALWAYS_INLINE V activate(V x) {
-    using T = std::remove_cvref_t<decltype(sum(x))>;
-    if constexpr (A == Activation::relu) {
-        return max(V::broadcast(T{}), x);  // in this order a NaN stays one, as in PyTorch
-    } else if constexpr (A == Activation::sigmoid) {
-        const V one = V::broadcast(T{1});
-        return one / (one + exp(V::broadcast(T{}) - x));
-    } else if constexpr (A == Activation::tanh) {
-        return tanh(x);
-    } else {
-        return x;
-    }
-}
-
-/// gradient · derivative of the activation, from the activation's output y.
-template <Activation A, class V>
-CTNN_ALWAYS_INLINE V activation_gradient(V y, V gradient) {
-    using T = std::remove_cvref_t<decltype(sum(y))>;
-    if constexpr (A == Activation::relu) {
-        return where_greater(y, V::broadcast(T{}), gradient, V::broadcast(T{}));
-    } else if constexpr (A == Activation::sigmoid) {
-        return gradient * y * (V::broadcast(T{1}) - y);
-    } else if constexpr (A == Activation::tanh) {
-        return gradient * (V::broadcast(T{1}) - y * y);
-    } else {
-        return gradient;
-    }
-}
-
-/// y[i] = activation(x[i]); y may be x.
-template <Activation A, class T, class Arch = DefaultArch>
-void activate(const T* x, T* y, std::ptrdiff_t count) {
-    for_vectors<T, Arch>(count,
-                         [&](std::ptrdiff_t i, auto load, auto store) { store(y + i, activate<A>(load(x + i))); });
-}
-
-/// dx[i] = dy[i] · activation'(at output y[i]); dx may be dy or y.
-template <Activation A, class T, class Arch = DefaultArch>
-void activation_gradient(const T* y, const T* dy, T* dx, std::ptrdiff_t count) {
-    for_vectors<T, Arch>(count, [&](std::ptrdiff_t i, auto load, auto store) {
-        store(dx + i, activation_gradient<A>(load(y + i), load(dy + i)));
-    });
-}
-
-/// y[p, c] = activation(x[p, c] · scale[c] + shift[c]); y may be x.
-template <Activation A, class T, class Arch = DefaultArch>
-void scale_shift_activate(const T* x, const T* scale, const T* shift, T* y, int pixels, int channels) {
-    for (int p = 0; p < pixels; ++p) {
-        const std::ptrdiff_t at = std::ptrdiff_t{p} * channels;
-        for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
-            store(y + at + c, activate<A>(fma(load(x + at + c), load(scale + c), load(shift + c))));
-        });
-    }
-}
-
-/// sums[c] = Σ_p x[p, c].
-template <class T, class Arch = DefaultArch>
-void sum_pixels(const T* x, T* sums, int pixels, int channels) {
-    for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
-        auto total = Vec<T, Arch>::broadcast(T{});
-        for (int p = 0; p < pixels; ++p) { total = total + load(x + std::ptrdiff_t{p} * channels + c); }
-        store(sums + c, total);
-    });
-}
-
-/// out[c] = Σ_row rows[row, c] in row order, accumulated in double; rows lie `stride` elements apart.
-template <class T>
-void add_rows(const T* rows, std::ptrdiff_t stride, int count, int channels, T* out) {
-    constexpr int chunk = 64;
-    for (int first = 0; first < channels; first += chunk) {
-        double total[chunk] = {};
-        const int n = channels - first < chunk ? channels - first : chunk;
-        for (int row = 0; row < count; ++row) {
-            const T* from = rows + row * stride + first;
-            for (int c = 0; c < n; ++c) { total[c] += static_cast<double>(from[c]); }
-        }
-        for (int c = 0; c < n; ++c) { out[first + c] = static_cast<T>(total[c]); }
-    }
-}
-
-}  // namespace ctnn::inline CTNN_ISA
-
 // ---- ctnn/network/stages.hpp
 // Stages: neighbouring layers that run as one. The constexpr pass that finds them in a network's description.
 
@@ -4532,159 +4712,6 @@ void response_norm_gradient(const T* x, const T* dy, T* dx, int pixels, T* scrat
 
 }  // namespace ctnn::inline CTNN_ISA
 
-// ---- ctnn/kernels/pooling.hpp
-// Max and average pooling over channels-last maps, forward and backward, band by band.
-
-namespace ctnn::inline CTNN_ISA {
-
-struct PoolDims {
-    Shape in, out;
-    Window window;
-    constexpr bool operator==(const PoolDims&) const = default;
-};
-
-/// Output rows [row_begin, row_end) of activation(max over the window of x · scale + shift); scale and shift may be
-/// null. `x` is where input row 0 would be: only rows that the windows meet are read. `places` (may be null) gets the
-/// tap of the maximum, ky · kernel width + kx, one byte per output. `y` and `places` begin at output row 0.
-template <PoolDims D, Activation A, class T, class Arch = DefaultArch>
-void max_pool_rows(const T* x, const T* scale, const T* shift, T* y, std::uint8_t* places, int row_begin, int row_end) {
-    using V = Vec<T, Arch>;
-    constexpr int channels = D.in.channels;
-    for (int oy = row_begin; oy < row_end; ++oy) {
-        const int ky_begin = D.window.y.live_begin(oy), ky_end = D.window.y.live_end(oy, D.in.height);
-        for (int ox = 0; ox < D.out.width; ++ox) {
-            const int kx_begin = D.window.x.live_begin(ox), kx_end = D.window.x.live_end(ox, D.in.width);
-            const std::ptrdiff_t at = (std::ptrdiff_t{oy} * D.out.width + ox) * channels;
-            const T* corner = x + (std::ptrdiff_t{D.window.y.first(oy)} * D.in.width + D.window.x.first(ox)) * channels;
-            for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
-                V best = V::broadcast(-std::numeric_limits<T>::infinity());
-                V place = V::broadcast(static_cast<T>(ky_begin * D.window.x.extent + kx_begin));
-                const V factor = scale != nullptr ? load(scale + c) : V::broadcast(T{1});
-                const V offset = scale != nullptr ? load(shift + c) : V::broadcast(T{});
-                for (int ky = ky_begin; ky < ky_end; ++ky) {
-                    for (int kx = kx_begin; kx < kx_end; ++kx) {
-                        V value = load(corner + (std::ptrdiff_t{ky} * D.in.width + kx) * channels + c);
-                        if (scale != nullptr) { value = fma(value, factor, offset); }
-                        const V tap = V::broadcast(static_cast<T>(ky * D.window.x.extent + kx));
-                        place = where_greater_or_nan(value, best, tap, place);
-                        best = where_greater_or_nan(value, best, value, best);
-                    }
-                }
-                store(y + at + c, activate<A>(best));
-                if (places != nullptr) {
-                    T part[V::width];
-                    place.store(part);
-                    const int n = static_cast<int>(std::min<std::ptrdiff_t>(V::width, channels - c));
-                    for (int i = 0; i < n; ++i) { places[at + c + i] = static_cast<std::uint8_t>(part[i]); }
-                }
-            });
-        }
-    }
-}
-
-/// Adds factor[c] · dy to the input gradient at every output's place; factor may be null for 1. All of one sample.
-template <PoolDims D, class T>
-void max_pool_scatter(const T* dy, const std::uint8_t* places, const T* factor, T* dx) {
-    constexpr int channels = D.in.channels;
-    for (int oy = 0; oy < D.out.height; ++oy) {
-        for (int ox = 0; ox < D.out.width; ++ox) {
-            const std::ptrdiff_t at = (std::ptrdiff_t{oy} * D.out.width + ox) * channels;
-            T* corner = dx + (std::ptrdiff_t{D.window.y.first(oy)} * D.in.width + D.window.x.first(ox)) * channels;
-            for (int c = 0; c < channels; ++c) {
-                const int place = places[at + c];
-                const std::ptrdiff_t tap =
-                    std::ptrdiff_t{place / D.window.x.extent} * D.in.width + place % D.window.x.extent;
-                corner[tap * channels + c] += factor != nullptr ? dy[at + c] * factor[c] : dy[at + c];
-            }
-        }
-    }
-}
-
-/// Batch norm's two sums over one sample behind a max pool, where only the places of the maxima have a gradient:
-/// sums[c] = Σ dy and sums[channels + c] = Σ dy · (x − mean)·istd.
-template <PoolDims D, class T>
-void max_pool_batch_norm_sums(const T* x, const T* dy, const std::uint8_t* places, const T* mean, const T* istd,
-                              T* sums) {
-    constexpr int channels = D.in.channels;
-    std::fill_n(sums, 2 * channels, T{});
-    for (int oy = 0; oy < D.out.height; ++oy) {
-        for (int ox = 0; ox < D.out.width; ++ox) {
-            const std::ptrdiff_t at = (std::ptrdiff_t{oy} * D.out.width + ox) * channels;
-            const T* corner = x + (std::ptrdiff_t{D.window.y.first(oy)} * D.in.width + D.window.x.first(ox)) * channels;
-            for (int c = 0; c < channels; ++c) {
-                const int place = places[at + c];
-                const std::ptrdiff_t tap =
-                    std::ptrdiff_t{place / D.window.x.extent} * D.in.width + place % D.window.x.extent;
-                sums[c] += dy[at + c];
-                sums[channels + c] += dy[at + c] * ((corner[tap * channels + c] - mean[c]) * istd[c]);
-            }
-        }
-    }
-}
-
-/// Calls f(oy, ox, rows [y0, y1), columns [x0, x1), weight) for every window of an average pool: the pixels it covers
-/// and the factor of their sum. Adaptive windows follow PyTorch: from ⌊i·H/O⌋ to ⌈(i + 1)·H/O⌉.
-template <PoolDims D, bool Adaptive, bool CountPadding, class T, class F>
-CTNN_ALWAYS_INLINE void for_average_windows(F&& f) {
-    for (int oy = 0; oy < D.out.height; ++oy) {
-        for (int ox = 0; ox < D.out.width; ++ox) {
-            int y0, y1, x0, x1, covered;
-            if constexpr (Adaptive) {
-                y0 = oy * D.in.height / D.out.height;
-                y1 = ceil_div((oy + 1) * D.in.height, D.out.height);
-                x0 = ox * D.in.width / D.out.width;
-                x1 = ceil_div((ox + 1) * D.in.width, D.out.width);
-                covered = (y1 - y0) * (x1 - x0);
-            } else {
-                y0 = D.window.y.first(oy) + D.window.y.live_begin(oy);
-                y1 = D.window.y.first(oy) + D.window.y.live_end(oy, D.in.height);
-                x0 = D.window.x.first(ox) + D.window.x.live_begin(ox);
-                x1 = D.window.x.first(ox) + D.window.x.live_end(ox, D.in.width);
-                covered = CountPadding ? D.window.y.extent * D.window.x.extent : (y1 - y0) * (x1 - x0);
-            }
-            f(oy, ox, y0, y1, x0, x1, T{1} / static_cast<T>(covered));
-        }
-    }
-}
-
-/// Average pool of one sample.
-template <PoolDims D, bool Adaptive, bool CountPadding, class T, class Arch = DefaultArch>
-void average_pool(const T* x, T* y) {
-    constexpr int channels = D.in.channels;
-    for_average_windows<D, Adaptive, CountPadding, T>([&](int oy, int ox, int y0, int y1, int x0, int x1, T weight) {
-        for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
-            auto total = Vec<T, Arch>::broadcast(T{});
-            for (int iy = y0; iy < y1; ++iy) {
-                for (int ix = x0; ix < x1; ++ix) {
-                    total = total + load(x + (std::ptrdiff_t{iy} * D.in.width + ix) * channels + c);
-                }
-            }
-            store(y + (std::ptrdiff_t{oy} * D.out.width + ox) * channels + c, total * Vec<T, Arch>::broadcast(weight));
-        });
-    });
-}
-
-/// Gradient of an average pool with respect to its input, one sample: overwrites dx.
-template <PoolDims D, bool Adaptive, bool CountPadding, class T, class Arch = DefaultArch>
-void average_pool_gradient(const T* dy, T* dx) {
-    constexpr int channels = D.in.channels;
-    std::fill_n(dx, D.in.size(), T{});
-    for_average_windows<D, Adaptive, CountPadding, T>([&](int oy, int ox, int y0, int y1, int x0, int x1, T weight) {
-        for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
-            const auto share =
-                load(dy + (std::ptrdiff_t{oy} * D.out.width + ox) * channels + c) * Vec<T, Arch>::broadcast(weight);
-            for (int iy = y0; iy < y1; ++iy) {
-                for (int ix = x0; ix < x1; ++ix) {
-                    T* to = dx + (std::ptrdiff_t{iy} * D.in.width + ix) * channels + c;
-                    store(to, load(to) + share);
-                }
-            }
-        });
-    });
-}
-
-}  // namespace ctnn::inline CTNN_ISA
-
 // ---- ctnn/network/tail.hpp
 // The tail of a stage, sample by sample: [batch norm ·] activation [· response norm] [· max pool] [· dropout].
 
@@ -4839,7 +4866,7 @@ struct Stage {
     static constexpr int bands =
         S.dropout ? 1
                   : std::clamp(static_cast<int>(Behind::map_size * std::ptrdiff_t{sizeof(T)} / (512 * 1024)) + 1, 1,
-                               Behind::pooled_shape.height);
+                               std::min(Behind::pooled_shape.height, S.map.height));
     static constexpr int band_row(int band) { return band * Behind::pooled_shape.height / bands; }
     static constexpr int map_row(int band) { return band * S.map.height / bands; }
     static constexpr int band_map_rows = [] {
@@ -5112,6 +5139,13 @@ struct Stage {
         }
     }
 };
+
+}  // namespace ctnn::inline CTNN_ISA
+
+// ---- ctnn/network/plain_stages.hpp
+// Stages without weights or tail: average pools, and layers from outside the library.
+
+namespace ctnn::inline CTNN_ISA {
 
 /// Average pools.
 template <StageSpec S, class T, bool TrainingPass, bool InGradient, class Custom>
@@ -6851,6 +6885,233 @@ static_assert(SmallAlexNet::shape_after(15) == Shape{128, 8, 8});
 static_assert(SmallAlexNet::shape_after(19) == Shape{96, 4, 4});
 static_assert(SmallAlexNet::shape_after(20) == Shape{96, 1, 1});
 static_assert(SmallAlexNet::output_shape == Shape{10, 1, 1});
+
+}  // namespace ctnn::inline CTNN_ISA
+
+// ---- ctnn/testing/gradient_check.hpp
+// Gradients against central differences in double: for the library's own tests, and for authors of layers of their own.
+
+namespace ctnn::inline CTNN_ISA {
+
+/// How much check_gradients does. Each tensor is checked along whole random directions, which see every element, and at
+/// single elements, which tell where an error is.
+struct GradientCheck {
+    int samples = 3;
+    int directions = 2, entries = 4;  ///< per parameter tensor and for the input
+    /// Relative to the derivative, or to the one that a random direction would have. Central differences in double are
+    /// good to about 1e-8 here: the rest is margin.
+    double tolerance = 1e-6;
+    std::uint64_t seed = 1;
+    int threads = default_threads();
+};
+
+/// What check_gradients found.
+struct GradientReport {
+    int checked = 0;      ///< derivatives compared
+    int significant = 0;  ///< of these, well above the rounding of the differences
+    int redrawn = 0;      ///< draws given up because the step crossed a kink
+    double worst = 0;     ///< largest error, as a share of what was allowed
+    std::string failure;  ///< empty, or a line that names the tensor and the numbers
+
+    [[nodiscard]] bool passed() const { return failure.empty(); }
+};
+
+namespace detail {
+
+/// One check of a network: a random model and input, and L = Σ c·y with random c, whose gradient is c.
+template <Network Net, Fusion F>
+class GradientChecker {
+    using Plan = Training<Net, double, F, InputGradient::yes>;
+    using Layout = ParameterLayout<Net>;
+    static constexpr double epsilon = std::numeric_limits<double>::epsilon();
+    static constexpr int tries = 6;
+
+    /// Some elements of an array, their values before any step, and their gradients.
+    struct Variable {
+        std::string_view name;
+        double* values;
+        std::vector<std::int64_t> places;
+        std::vector<double> original, gradient;
+    };
+
+  public:
+    explicit GradientChecker(const GradientCheck& settings)
+        : settings_{settings},
+          model_{Seed{settings.seed}},
+          workspace_{settings.samples, settings.threads},
+          input_(static_cast<std::size_t>(settings.samples * Net::input_shape.size())),
+          coefficients_(static_cast<std::size_t>(settings.samples * Net::output_shape.size())) {
+        Random random{settings.seed, Stream::test};
+        for (double& v : input_) { v = random.normal(); }
+        for (double& v : coefficients_) { v = random.normal(); }
+        // Zero biases would put a ReLU whose inputs are padding onto its kink.
+        for (const ParameterSlot& slot : Layout::slots) {
+            if (slot.spec.decays) { continue; }
+            slot.spec.dims.for_canonical(
+                [&](std::int64_t at) { model_.parameters().data()[slot.offset + at] += 0.1 * random.normal(); });
+        }
+    }
+
+    GradientReport run() {
+        Parameters<Net, double> gradients = analytic();
+        const auto zero = [](double g) { return g == 0; };
+        if (std::all_of(gradients.span().begin(), gradients.span().end(), zero) &&
+            std::all_of(input_gradient_.begin(), input_gradient_.end(), zero)) {
+            fail("all gradients are zero");
+            return report_;
+        }
+        for (const ParameterSlot& slot : Layout::slots) {
+            Variable v{slot.name.view(), model_.parameters().data() + slot.offset, {}, {}, {}};
+            slot.spec.dims.for_canonical([&](std::int64_t at) {
+                v.places.push_back(at);
+                v.gradient.push_back(gradients.data()[slot.offset + at]);
+            });
+            check(v);
+        }
+        Variable v{"input", input_.data(), {}, {}, input_gradient_};
+        for (std::size_t i = 0; i < input_.size(); ++i) { v.places.push_back(static_cast<std::int64_t>(i)); }
+        check(v);
+        if (report_.significant == 0) {
+            fail("no derivative is larger than rounding");
+        } else if (report_.redrawn > 2 * report_.checked) {
+            fail(fmt::format("{} draws crossed a kink, only {} did not", report_.redrawn, report_.checked));
+        }
+        return report_;
+    }
+
+  private:
+    /// Gradients by backward, into arrays full of NaN: what is not written, or added to, stays NaN.
+    Parameters<Net, double> analytic() {
+        Parameters<Net, double> gradients;
+        for (const ParameterSlot& slot : Layout::slots) {
+            slot.spec.dims.for_canonical([&](std::int64_t at) {
+                gradients.data()[slot.offset + at] = std::numeric_limits<double>::quiet_NaN();
+            });
+        }
+        std::fill(workspace_.bytes().begin(), workspace_.bytes().end(), std::byte{0xFF});
+        forward(model_, input_.data(), settings_.samples, workspace_, key());
+        std::copy(coefficients_.begin(), coefficients_.end(), workspace_.output_gradient(settings_.samples).begin());
+        backward(model_, input_.data(), settings_.samples, workspace_, gradients);
+        const auto dx = workspace_.input_gradient(settings_.samples);
+        input_gradient_.assign(dx.begin(), dx.end());
+        return gradients;
+    }
+
+    [[nodiscard]] RandomKey key() const { return {settings_.seed, 1, nullptr}; }
+
+    /// L, and the sum of its terms' sizes, which bounds its rounding.
+    double loss() {
+        const auto y = forward(model_, input_.data(), settings_.samples, workspace_, key());
+        double sum = 0;
+        size_ = 0;
+        for (std::size_t i = 0; i < coefficients_.size(); ++i) {
+            sum += coefficients_[i] * y[i];
+            size_ += std::abs(coefficients_[i] * y[i]);
+        }
+        return sum;
+    }
+
+    void check(Variable& v) {
+        double squares = 0, gradient_squares = 0;
+        for (std::size_t i = 0; i < v.places.size(); ++i) {
+            if (!std::isfinite(v.gradient[i])) {
+                fail(fmt::format("{}[{}]: the gradient is {}: never written, or added to what was there before", v.name,
+                                 i, v.gradient[i]));
+                return;
+            }
+            v.original.push_back(v.values[v.places[i]]);
+            squares += v.original[i] * v.original[i];
+            gradient_squares += v.gradient[i] * v.gradient[i];
+        }
+        // Steps follow the tensor's own scale; a typical derivative is the gradient's norm.
+        const auto count = static_cast<double>(v.places.size());
+        const double unit = squares > 0 ? std::sqrt(squares / count) : 1.0;
+        for (int i = 0; i < settings_.directions; ++i) { differences(v, 1e-6 * unit, std::sqrt(gradient_squares), -1); }
+        Random random{settings_.seed, Stream::test, draws_};
+        for (int i = 0; i < settings_.entries; ++i) {
+            const auto entry = static_cast<std::int64_t>(random.below(static_cast<std::uint32_t>(v.places.size())));
+            differences(v, 1e-4 * unit, std::sqrt(gradient_squares / count), entry);
+        }
+    }
+
+    /// One derivative: at `entry`, or with −1 along a direction of random signs. `typical` is its likely size.
+    void differences(Variable& v, double step, double typical, std::int64_t entry) {
+        for (int i = 0; i < tries; ++i, step /= 2) {
+            const std::uint64_t draw = ++draws_;
+            const auto sign = [&, random = Random{settings_.seed, Stream::test, draw}, n = std::uint32_t{0}]() mutable {
+                return random.at(n++) < 0x80000000u ? -1.0 : 1.0;
+            };
+            const auto moved_loss = [&](double h) {
+                auto next = sign;
+                for_moved(v, entry, [&](std::size_t j) { v.values[v.places[j]] = v.original[j] + h * next(); });
+                const double value = loss();
+                for_moved(v, entry, [&](std::size_t j) { v.values[v.places[j]] = v.original[j]; });
+                return value;
+            };
+            const double whole = (moved_loss(step) - moved_loss(-step)) / (2 * step);
+            const double half = (moved_loss(step / 2) - moved_loss(-step / 2)) / step;
+            double expected = 0;
+            auto next = sign;
+            for_moved(v, entry, [&](std::size_t j) { expected += v.gradient[j] * next(); });
+
+            const double rounding = 100 * epsilon * size_ / step;
+            const double scale = std::max({std::abs(half), std::abs(expected), typical});
+            const double allowed = settings_.tolerance * scale + rounding;
+            // Between smooth points the two differences agree, whether the gradient is right or wrong.
+            if (std::abs(whole - half) > allowed) {
+                ++report_.redrawn;
+                if (entry >= 0) { entry = (entry + 1) % static_cast<std::int64_t>(v.places.size()); }
+                continue;
+            }
+            ++report_.checked;
+            report_.significant += std::abs(half) > 100 * rounding ? 1 : 0;
+            const double error = std::abs(half - expected) / allowed;
+            report_.worst = std::max(report_.worst, error);
+            if (!(error <= 1)) {
+                fail(fmt::format("{}{}: backward gives {:.9g}, differences {:.9g}", v.name,
+                                 entry < 0 ? ", a direction" : fmt::format("[{}]", entry), expected, half));
+            }
+            return;
+        }
+        fail(fmt::format("{}: {} steps in turn crossed a kink", v.name, tries));
+    }
+
+    template <class Do>
+    static void for_moved(const Variable& v, std::int64_t entry, Do&& f) {
+        if (entry >= 0) {
+            f(static_cast<std::size_t>(entry));
+            return;
+        }
+        for (std::size_t i = 0; i < v.places.size(); ++i) { f(i); }
+    }
+
+    void fail(const std::string& what) {
+        if (report_.failure.empty()) { report_.failure = what; }
+    }
+
+    GradientCheck settings_;
+    Model<Net, double> model_;
+    Workspace<Plan> workspace_;
+    std::vector<double> input_, coefficients_, input_gradient_;
+    double size_ = 0;
+    std::uint64_t draws_ = 0;
+    GradientReport report_;
+};
+
+}  // namespace detail
+
+/// Compares backward with central differences for every parameter tensor and the input of a network, in double, in
+/// training mode. A step that crosses a kink of ReLU or max pooling gives itself away, because differences over it and
+/// over half of it disagree; it is drawn anew and smaller, a few times at most. Fails when a gradient is wrong, all are
+/// zero, some element is never written, or nearly all draws were given up.
+///
+///     struct Net : Sequential<Input<3, 8, 8>, Conv2d<4, Kernel<3>>, Swish> {};
+///     const GradientReport report = check_gradients<Net>();
+///     if (!report.passed()) { std::puts(report.failure.c_str()); }
+template <Network Net, Fusion F = Fusion::full>
+GradientReport check_gradients(const GradientCheck& settings = {}) {
+    return detail::GradientChecker<Net, F>{settings}.run();
+}
 
 }  // namespace ctnn::inline CTNN_ISA
 

@@ -9,7 +9,7 @@
 #ifdef CTNN_SINGLE_HEADER
 #include <ctnn/ctnn.hpp>
 #else
-#include <ctnn/io/json.hpp>
+#include <ctnn/io/json_parser.hpp>
 #endif
 
 namespace {

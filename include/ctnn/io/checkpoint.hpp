@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include <ctnn/io/json.hpp>
+#include <ctnn/io/json_parser.hpp>
 #include <ctnn/io/weights.hpp>
 #include <ctnn/train/trainer.hpp>
 

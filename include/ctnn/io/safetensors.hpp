@@ -23,7 +23,7 @@
 #include <ctnn/core/arena.hpp>
 #include <ctnn/core/error.hpp>
 #include <ctnn/io/file.hpp>
-#include <ctnn/io/json.hpp>
+#include <ctnn/io/json_parser.hpp>
 
 namespace ctnn::inline CTNN_ISA {
 

@@ -14,7 +14,7 @@
 #include <ctnn/core/error.hpp>
 #include <ctnn/data/dataset.hpp>
 #include <ctnn/io/file.hpp>
-#include <ctnn/io/json.hpp>
+#include <ctnn/io/json_parser.hpp>
 #include <ctnn/io/safetensors.hpp>
 #include <ctnn/kernels/parallel.hpp>
 #include <ctnn/network/model.hpp>

@@ -25,7 +25,7 @@ struct WeightGradient {
     static constexpr bool fused_columns = D.in_channels < 8 && D.in_pixel == D.in_channels;
     static constexpr int columns = fused_columns ? 1 : D.x.extent;
     static constexpr int reduction = fused_columns ? D.x.extent * D.in_channels : D.in_channels;
-    static constexpr CorrelationTile tile = choose_tile<T, Arch>(reduction, D.blocks());
+    static constexpr RegisterTile tile = choose_tile<T, Arch>(reduction, D.blocks());
     static constexpr int tiles = ceil_div(reduction, tile.pixels);
     /// Tiles are as equal as can be: the first `larger` have one channel more than the others.
     static constexpr int least = reduction / tiles;

@@ -8,6 +8,7 @@
 
 #include <ctnn/core/arena.hpp>
 #include <ctnn/core/liveness.hpp>
+#include <ctnn/network/plain_stages.hpp>
 #include <ctnn/network/sequential.hpp>
 #include <ctnn/network/stage.hpp>
 #include <ctnn/network/stages.hpp>

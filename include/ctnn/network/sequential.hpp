@@ -55,6 +55,10 @@ struct Description {
         key << index;
         if constexpr (Layer<L>) {
             LayerInfo info = L::describe(signal);
+            if (info.error.empty() && info.out.shape.size() < 1) {
+                info.error << "its output is empty; give describe(Signal) a shape of at least 1x1x1";
+                info.out = signal;
+            }
             if (!info.error.empty()) { fail(key, info.type, info.error); }
             signal = info.out;
             keys[size] = key;

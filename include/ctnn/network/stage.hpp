@@ -42,7 +42,7 @@ struct Stage {
     static constexpr int bands =
         S.dropout ? 1
                   : std::clamp(static_cast<int>(Behind::map_size * std::ptrdiff_t{sizeof(T)} / (512 * 1024)) + 1, 1,
-                               Behind::pooled_shape.height);
+                               std::min(Behind::pooled_shape.height, S.map.height));
     static constexpr int band_row(int band) { return band * Behind::pooled_shape.height / bands; }
     static constexpr int map_row(int band) { return band * S.map.height / bands; }
     static constexpr int band_map_rows = [] {
@@ -313,53 +313,6 @@ struct Stage {
                                                 std::min((item + 1) * chunk, io.samples));
             });
         }
-    }
-};
-
-/// Average pools.
-template <StageSpec S, class T, bool TrainingPass, bool InGradient, class Custom>
-    requires(S.head == Head::average)
-struct Stage<S, T, TrainingPass, InGradient, Custom> {
-    static constexpr PoolDims pool{S.in, S.map, S.window};
-    static constexpr bool backward_needs_input = false, backward_needs_output = false, map_in_forward = false;
-    static constexpr std::ptrdiff_t map_elements = 0, mask_bytes = 0, row_elements = 0, saved_elements = 0,
-                                    transposed_elements = 0, scratch_elements = 0;
-
-    static void forward(const StageIO<T>& io) {
-        parallel_for(io.samples, io.threads, [&](int n, int) {
-            average_pool<pool, S.adaptive, S.count_include_pad>(io.input + n * S.in.size(),
-                                                                io.output + n * S.out.size());
-        });
-    }
-    static void backward(const StageIO<T>& io) {
-        if (io.input_gradient == nullptr) { return; }
-        parallel_for(io.samples, io.threads, [&](int n, int) {
-            average_pool_gradient<pool, S.adaptive, S.count_include_pad, T>(io.output_gradient + n * S.out.size(),
-                                                                            io.input_gradient + n * S.in.size());
-        });
-    }
-};
-
-/// Layers from outside the library: see layers/custom.hpp.
-template <StageSpec S, class T, bool TrainingPass, bool InGradient, class Custom>
-    requires(S.head == Head::custom)
-struct Stage<S, T, TrainingPass, InGradient, Custom> {
-    static constexpr bool backward_needs_input = true, backward_needs_output = true, map_in_forward = false;
-    static constexpr std::ptrdiff_t map_elements = 0, mask_bytes = 0, row_elements = 0, saved_elements = 0,
-                                    transposed_elements = 0, scratch_elements = 0;
-
-    static void forward(const StageIO<T>& io) {
-        parallel_for(io.samples, io.threads, [&](int n, int) {
-            Custom::forward(S.in, io.input + n * S.in.size(), io.output + n * S.out.size());
-        });
-    }
-    static void backward(const StageIO<T>& io) {
-        if (io.input_gradient == nullptr) { return; }
-        parallel_for(io.samples, io.threads, [&](int n, int) {
-            Custom::backward(S.in, io.input + n * S.in.size(), io.output + n * S.out.size(),
-                             static_cast<const T*>(io.output_gradient + n * S.out.size()),
-                             io.input_gradient + n * S.in.size());
-        });
     }
 };
 
