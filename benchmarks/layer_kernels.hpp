@@ -73,7 +73,7 @@ class StageKernels final : public LayerKernels {
     void run(Direction direction) override {
         switch (direction) {
             case Direction::forward: Inference::forward(io_); break;
-            case Direction::backward_data: data_gradient(); break;
+            case Direction::backward_data: Training::data_gradient(io_, io_.output_gradient); break;
             case Direction::backward_weights: Training::backward(io_); break;
         }
     }
@@ -91,31 +91,6 @@ class StageKernels final : public LayerKernels {
     static void fill(AlignedArray<float>& array, std::uint32_t item) {
         Random random{7, Stream::test, item};
         for (float& v : array) { v = random.uniform(-1.0f, 1.0f); }
-    }
-
-    /// The part of a stage's backward that a stage does not offer alone.
-    void data_gradient() {
-        if constexpr (Inference::linear) {
-            using Kernel = LinearDataGradient<LinearDims{dims.in.channels, dims.out.channels}, float>;
-            for (int run = 0; run < Kernel::runs; ++run) {
-                parallel_for(ceil_div(io_.samples, Kernel::lanes), io_.threads, [&](int tile, int) {
-                    Kernel::transpose(io_.output_gradient, io_.rows, io_.samples, tile, run);
-                });
-                parallel_for(Kernel::items, io_.threads, [&](int item, int) {
-                    Kernel::add(io_.rows, io_.weight, io_.input_gradient, io_.samples, item, run);
-                });
-            }
-        } else {
-            constexpr int blocks = ceil_div(dims.group_in(), block_size);
-            parallel_for(dims.groups * blocks, io_.threads, [&](int item, int) {
-                transpose_weights<dims>(io_.weight, io_.transposed, item / blocks, item % blocks);
-            });
-            constexpr int chunk = S.in.width < narrow_width ? 32 : 1;
-            parallel_for(ceil_div(io_.samples, chunk), io_.threads, [&](int item, int) {
-                convolution_data_gradient<dims>(io_.output_gradient, io_.transposed, io_.input_gradient, item * chunk,
-                                                std::min((item + 1) * chunk, io_.samples));
-            });
-        }
     }
 
     AlignedArray<float> x_, y_, dy_, dx_, weights_, dweights_, rows_, transposed_, scratch_;

@@ -85,6 +85,9 @@ struct Correlation {
                 if constexpr (tile.pixels > 4) {
                     for (; n + 4 <= end; n += 4) { run(std::integral_constant<int, 4>{}, n); }
                 }
+                if constexpr (tile.pixels > 2) {
+                    for (; n + 2 <= end; n += 2) { run(std::integral_constant<int, 2>{}, n); }
+                }
                 for (; n < end; ++n) { run(std::integral_constant<int, 1>{}, n); }
             }
         }

@@ -28,6 +28,7 @@ struct Stage {
         linear ? ConvolutionDims{{static_cast<int>(S.in.size()), 1, 1}, {S.map.channels, 1, 1}, 1, {}}
                : ConvolutionDims{S.in, S.map, S.groups, S.window};
     static constexpr bool narrow = linear || (weighted && S.map.width < narrow_width);
+    using DataGradient = LinearDataGradient<LinearDims{dims.in.channels, dims.out.channels}, T>;
     static constexpr bool train_norm = S.batch_norm && TrainingPass;
     /// The whole map is kept from forward to backward: a norm needs its input again.
     static constexpr bool keeps_map = weighted && TrainingPass && Behind::norms;
@@ -58,7 +59,7 @@ struct Stage {
     static constexpr std::ptrdiff_t row_elements =
         std::max({std::ptrdiff_t{train_norm ? 2 * S.map.channels * bands : 0},
                   std::ptrdiff_t{weighted && S.bias ? S.map.channels : 0},
-                  std::ptrdiff_t{linear && InGradient ? std::min(S.map.channels, 1024) : 0}});
+                  std::ptrdiff_t{linear && InGradient ? DataGradient::run : 0}});
     static constexpr std::ptrdiff_t transposed_elements =
         S.head == Head::convolution && InGradient ? transposed_weights(dims) : 0;
 
@@ -146,6 +147,52 @@ struct Stage {
             if constexpr (S.bias) { merge_bias(io); }
             weight_gradient(io, map_gradient);
             if constexpr (InGradient) { data_gradient(io, map_gradient); }
+        }
+    }
+
+    /// The weights' gradients from that of the map. Threads share out the items; a run of samples small enough for the
+    /// second-level cache passes through all items of a thread before the next run begins.
+    static void weight_gradient(const StageIO<T>& io, const T* map_gradient) {
+        using Kernel = WeightGradient<dims.forward(), T>;
+        constexpr int items = dims.groups * Kernel::items;
+        constexpr std::ptrdiff_t sample_bytes = (S.in.size() + Behind::map_size) * std::ptrdiff_t{sizeof(T)};
+        // A linear layer's weights outweigh its samples: they are passed over once.
+        constexpr int run = linear ? 1 << 30 : static_cast<int>(std::max<std::ptrdiff_t>(1, 384 * 1024 / sample_bytes));
+        const int threads = std::min(io.threads, items);
+        parallel_for(threads, threads, [&](int part, int) {
+            for (int begin = 0, end; begin < io.samples; begin = end) {
+                end = begin + std::min(run, io.samples - begin);
+                for (int item = items * part / threads; item < items * (part + 1) / threads; ++item) {
+                    const int g = item / Kernel::items;
+                    Kernel::add(io.input + g * dims.group_in(), S.in.size(), map_gradient + g * dims.group_out(),
+                                Behind::map_size, io.weight_gradient + g * dims.group_weights(), begin, end,
+                                item % Kernel::items, begin == 0);
+                }
+            }
+        });
+    }
+
+    /// The gradient with respect to the input from that of the map.
+    static void data_gradient(const StageIO<T>& io, const T* map_gradient) {
+        if constexpr (linear) {
+            for (int run = 0; run < DataGradient::runs; ++run) {
+                parallel_for(ceil_div(io.samples, DataGradient::lanes), io.threads, [&](int sample_tile, int) {
+                    DataGradient::transpose(map_gradient, io.rows, io.samples, sample_tile, run);
+                });
+                parallel_for(DataGradient::items, io.threads, [&](int item, int) {
+                    DataGradient::add(io.rows, io.weight, io.input_gradient, io.samples, item, run);
+                });
+            }
+        } else {
+            constexpr int blocks = ceil_div(dims.group_in(), block_size);
+            parallel_for(dims.groups * blocks, io.threads, [&](int item, int) {
+                transpose_weights<dims>(io.weight, io.transposed, item / blocks, item % blocks);
+            });
+            constexpr int chunk = S.in.width < narrow_width ? 32 : 1;
+            parallel_for(ceil_div(io.samples, chunk), io.threads, [&](int item, int) {
+                convolution_data_gradient<dims>(map_gradient, io.transposed, io.input_gradient, item * chunk,
+                                                std::min((item + 1) * chunk, io.samples));
+            });
         }
     }
 
@@ -268,50 +315,6 @@ struct Stage {
         for (int g = 0; g < dims.groups; ++g) {
             add_rows(io.rows + g * dims.group_out(), S.map.channels, io.samples, dims.group_out(),
                      io.bias_gradient + g * dims.group_bias());
-        }
-    }
-
-    /// Threads share out the items; a run of samples small enough for the second-level cache passes through all items
-    /// of a thread before the next run begins.
-    static void weight_gradient(const StageIO<T>& io, const T* map_gradient) {
-        using Kernel = WeightGradient<dims.forward(), T>;
-        constexpr int items = dims.groups * Kernel::items;
-        constexpr std::ptrdiff_t sample_bytes = (S.in.size() + Behind::map_size) * std::ptrdiff_t{sizeof(T)};
-        constexpr int run = static_cast<int>(std::max<std::ptrdiff_t>(1, 384 * 1024 / sample_bytes));
-        const int threads = std::min(io.threads, items);
-        parallel_for(threads, threads, [&](int part, int) {
-            for (int begin = 0; begin < io.samples; begin += run) {
-                for (int item = items * part / threads; item < items * (part + 1) / threads; ++item) {
-                    const int g = item / Kernel::items;
-                    Kernel::add(io.input + g * dims.group_in(), S.in.size(), map_gradient + g * dims.group_out(),
-                                Behind::map_size, io.weight_gradient + g * dims.group_weights(), begin,
-                                std::min(begin + run, io.samples), item % Kernel::items, begin == 0);
-                }
-            }
-        });
-    }
-
-    static void data_gradient(const StageIO<T>& io, const T* map_gradient) {
-        if constexpr (linear) {
-            using Kernel = LinearDataGradient<LinearDims{dims.in.channels, dims.out.channels}, T>;
-            for (int run = 0; run < Kernel::runs; ++run) {
-                parallel_for(ceil_div(io.samples, Kernel::lanes), io.threads, [&](int sample_tile, int) {
-                    Kernel::transpose(map_gradient, io.rows, io.samples, sample_tile, run);
-                });
-                parallel_for(Kernel::items, io.threads, [&](int item, int) {
-                    Kernel::add(io.rows, io.weight, io.input_gradient, io.samples, item, run);
-                });
-            }
-        } else {
-            constexpr int blocks = ceil_div(dims.group_in(), block_size);
-            parallel_for(dims.groups * blocks, io.threads, [&](int item, int) {
-                transpose_weights<dims>(io.weight, io.transposed, item / blocks, item % blocks);
-            });
-            constexpr int chunk = S.in.width < narrow_width ? 32 : 1;
-            parallel_for(ceil_div(io.samples, chunk), io.threads, [&](int item, int) {
-                convolution_data_gradient<dims>(map_gradient, io.transposed, io.input_gradient, item * chunk,
-                                                std::min((item + 1) * chunk, io.samples));
-            });
         }
     }
 };
