@@ -1,6 +1,6 @@
 // A network, some training steps on pictures made in memory, and a prediction.
 //
-//     g++ -std=c++20 -O3 -march=native -fopenmp 01_hello.cpp -lfmt && ./a.out
+//     g++ -std=c++20 -O3 -march=native -fopenmp -I ../single_include 01_hello.cpp -lfmt && ./a.out
 #include <cstdio>
 
 #include <ctnn/ctnn.hpp>

@@ -2,9 +2,11 @@
 //
 //     ./example_02_cifar10 datasets/cifar10 [epochs = 10] [small | alexnet32] [weights.safetensors]
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <string>
+#include <vector>
 
 #include <fmt/format.h>
 

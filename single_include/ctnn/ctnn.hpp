@@ -14,7 +14,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -48,16 +47,29 @@
 #define CTNN_VERSION_MINOR 1
 #define CTNN_VERSION_PATCH 0
 
-// All of ctnn lives in an inline namespace named after the instruction set, so that objects compiled for
-// different processors can be linked into one program without the linker merging their kernels.
+// All of ctnn lives in an inline namespace named after the instruction set, so that objects compiled for different
+// vector units can be linked into one program without the linker merging their kernels. Extensions that no kernel asks
+// for (VNNI, VBMI, …) do not enter the name.
 #if defined(CTNN_FORCE_SCALAR)
 #define CTNN_ISA scalar
 #elif defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512CD__)
 #define CTNN_ISA avx512
+#elif defined(__AVX512F__)
+#define CTNN_ISA avx512f
 #elif defined(__AVX2__) && defined(__FMA__)
 #define CTNN_ISA avx2_fma
+#elif defined(__AVX2__)
+#define CTNN_ISA avx2
 #elif defined(__AVX__)
 #define CTNN_ISA avx
+#elif defined(__SSE4_2__)
+#define CTNN_ISA sse4_2
+#elif defined(__SSE4_1__)
+#define CTNN_ISA sse4_1
+#elif defined(__SSSE3__)
+#define CTNN_ISA ssse3
+#elif defined(__SSE3__)
+#define CTNN_ISA sse3
 #elif defined(__SSE2__) || defined(_M_X64)
 #define CTNN_ISA sse2
 #elif defined(__ARM_NEON) || defined(_M_ARM64)
@@ -169,7 +181,7 @@ class NumericError : public Error {
 }  // namespace ctnn::inline CTNN_ISA
 
 // ---- ctnn/core/init.hpp
-// How a parameter tensor begins: the description a layer carries. The numbers come from train/initialize.hpp.
+// How a parameter tensor begins: the description a layer carries. The numbers come from core/initialize.hpp.
 
 namespace ctnn::inline CTNN_ISA {
 
@@ -202,6 +214,9 @@ struct Init {
 // Shapes of feature maps and the arithmetic of sliding windows, all constexpr.
 
 namespace ctnn::inline CTNN_ISA {
+
+/// Elements of one channel block: the innermost dimension of every weight tensor on every instruction set.
+inline constexpr int block_size = 16;
 
 /// Channels, height and width of one sample. In memory channels come last: element (c, y, x) of a sample is at
 /// (y·width + x)·channels + c. A vector is a shape of height and width 1.
@@ -289,8 +304,9 @@ template <double Value>
 struct Beta {};
 template <double Value>
 struct K {};
-/// How weights begin: WeightInit<InitKind::he_normal>, WeightInit<InitKind::normal, 0.01>.
-template <InitKind Kind, double Value = 0.0>
+/// How weights begin: WeightInit<InitKind::he_normal>, WeightInit<InitKind::normal, 0.01>. The number is the standard
+/// deviation of `normal` or the value of `constant`.
+template <InitKind Kind, double Value = 1.0>
 struct WeightInit {};
 /// How biases begin: BiasInit<InitKind::zeros>, BiasInit<InitKind::constant, 1.0>.
 template <InitKind Kind, double Value = 0.0>
@@ -575,14 +591,15 @@ struct Signal {
 struct WeightDims {
     int groups = 1, out = 0, kernel_y = 1, kernel_x = 1, in = 1;
 
-    [[nodiscard]] constexpr int blocks() const { return (out + 15) / 16; }
+    [[nodiscard]] constexpr int blocks() const { return (out + block_size - 1) / block_size; }
     [[nodiscard]] constexpr std::int64_t stored() const {
-        return std::int64_t{groups} * blocks() * kernel_y * kernel_x * in * 16;
+        return std::int64_t{groups} * blocks() * kernel_y * kernel_x * in * block_size;
     }
     [[nodiscard]] constexpr std::int64_t count() const { return std::int64_t{groups} * out * kernel_y * kernel_x * in; }
     /// Place of weight (o, i, y, x) of group g in storage.
     [[nodiscard]] constexpr std::int64_t stored_offset(int g, int o, int i, int y, int x) const {
-        return ((((std::int64_t{g} * blocks() + o / 16) * kernel_y + y) * kernel_x + x) * in + i) * 16 + o % 16;
+        return ((((std::int64_t{g} * blocks() + o / block_size) * kernel_y + y) * kernel_x + x) * in + i) * block_size +
+               o % block_size;
     }
     /// Calls f(place in storage) for every weight in the order of files: out, in, row, column.
     template <class F>
@@ -797,7 +814,7 @@ struct ParameterLayout {
                 t.slots[n++] = {named(spec.name), spec, i, 0};
             }
             if (info.kind == LayerKind::batch_norm2d) {
-                const int padded = (info.in.shape.channels + 15) / 16 * 16;
+                const int padded = (info.in.shape.channels + block_size - 1) / block_size * block_size;
                 t.buffers[b++] = {named("running_mean"),  named("running_var"), named("num_batches_tracked"), i,
                                   info.in.shape.channels, t.buffer_size,        t.buffer_size + padded};
                 t.buffer_size += 2 * padded;
@@ -897,7 +914,7 @@ constexpr std::int64_t place_buffers(std::array<LiveBuffer, Count>& buffers) {
 
 namespace ctnn::inline CTNN_ISA {
 
-/// What the random numbers are for; two purposes never share a stream.
+/// What the random numbers are for; two purposes of one seed never share a stream.
 enum class Stream : std::uint32_t { init = 1, shuffle = 2, augment = 3, dropout = 4, synthetic = 5, test = 6 };
 
 using PhiloxBlock = std::array<std::uint32_t, 4>;
@@ -918,7 +935,7 @@ constexpr PhiloxBlock philox(std::array<std::uint32_t, 2> key, PhiloxBlock count
 /// A uniform number in [0, 1) with 24 random bits, exact in float.
 constexpr float unit_float(std::uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
 
-/// A random stream: (seed, purpose) is the key; (a, b, c) names the item, for example (epoch, sample, layer), and a
+/// A random stream: (seed, purpose) is the key; (a, b) names the item, for example (epoch, sample, layer), and a
 /// running index counts within the item. `at(i)` is random access; `next()` walks.
 class Random {
   public:
@@ -1488,11 +1505,6 @@ inline TrainTest make_synthetic(std::size_t train, std::size_t test, std::uint64
 
 // ---- ctnn/io/json.hpp
 // JSON as RFC 8259 has it and nothing beyond: a value and its writer. The parser is in json_parser.hpp.
-
-#ifndef __cpp_lib_to_chars
-#include <locale>
-#include <sstream>
-#endif
 
 namespace ctnn::inline CTNN_ISA {
 
@@ -2523,7 +2535,10 @@ inline int default_threads() {
 
 /// Calls f(item, thread) for every item in [0, items), each once; f must not throw. Every thread begins with a
 /// contiguous share of its own, the same in every loop, so that what it touched before is still in its cache; a thread
-/// that has finished helps with the shares of those that other work on the machine holds up.
+/// that has finished helps with the shares of those that other work on the machine holds up. The team is always
+/// `threads` strong, because OpenMP's runtimes keep a team that does not change and allocate for one that does. The
+/// team is always `threads` strong, because OpenMP's runtimes keep a team that does not change and allocate for one
+/// that does.
 template <class F>
 void parallel_for(int items, int threads, F&& f) {
 #if defined(_OPENMP)
@@ -2540,7 +2555,7 @@ void parallel_for(int items, int threads, F&& f) {
             share[static_cast<std::size_t>(s)].end = static_cast<int>(std::int64_t{items} * (s + 1) / shares);
         }
         const int run = std::max(1, items / (shares * 8));
-#pragma omp parallel num_threads(std::min(items, threads))
+#pragma omp parallel num_threads(threads)
         {
             const int thread = omp_get_thread_num();
             for (int s = 0; s < shares; ++s) {
@@ -2555,6 +2570,38 @@ void parallel_for(int items, int threads, F&& f) {
 #endif
     static_cast<void>(threads);
     for (int i = 0; i < items; ++i) { f(i, 0); }
+}
+
+}  // namespace ctnn::inline CTNN_ISA
+
+// ---- ctnn/core/initialize.hpp
+// Initial values of parameters, one number at a time, so that the caller chooses stream, order and threads.
+
+namespace ctnn::inline CTNN_ISA {
+
+/// The next value of a tensor with this initialiser; formulas at InitKind. Uniform ones lie in [−bound, bound).
+/// Constant kinds draw nothing from the stream. Throws ArgumentError where the formula needs a fan that is not
+/// positive.
+inline double init_value(const Init& init, std::int64_t fan_in, std::int64_t fan_out, Random& stream) {
+    const auto inverse = [](std::int64_t fan) {
+        if (fan < 1) {
+            throw ArgumentError("initialiser: the fan is " + std::to_string(fan) + ", expected at least 1");
+        }
+        return 1.0 / static_cast<double>(fan);
+    };
+    const auto uniform = [&](double bound) { return bound * (2.0 * static_cast<double>(stream.uniform()) - 1.0); };
+    switch (init.kind) {
+        case InitKind::zeros: return 0.0;
+        case InitKind::ones: return 1.0;
+        case InitKind::constant: return init.value;
+        case InitKind::normal: return init.value * stream.normal();
+        case InitKind::he_uniform: return uniform(std::sqrt(6.0 * inverse(fan_in)));
+        case InitKind::he_normal: return std::sqrt(2.0 * inverse(fan_in)) * stream.normal();
+        case InitKind::xavier_uniform: return uniform(std::sqrt(6.0 * inverse(fan_in + fan_out)));
+        case InitKind::xavier_normal: return std::sqrt(2.0 * inverse(fan_in + fan_out)) * stream.normal();
+        case InitKind::pytorch_default: return uniform(std::sqrt(inverse(fan_in)));
+    }
+    throw ArgumentError("initialiser: unknown kind " + std::to_string(static_cast<int>(init.kind)));
 }
 
 }  // namespace ctnn::inline CTNN_ISA
@@ -2726,38 +2773,6 @@ struct Sequential {
 /// A type that derives from a Sequential.
 template <class Net>
 concept Network = requires { typename Net::sequential_type; } && std::derived_from<Net, typename Net::sequential_type>;
-
-}  // namespace ctnn::inline CTNN_ISA
-
-// ---- ctnn/train/initialize.hpp
-// Initial values of parameters, one number at a time, so that the caller chooses stream, order and threads.
-
-namespace ctnn::inline CTNN_ISA {
-
-/// The next value of a tensor with this initialiser; formulas at InitKind. Uniform ones lie in [−bound, bound).
-/// Constant kinds draw nothing from the stream. Throws ArgumentError where the formula needs a fan that is not
-/// positive.
-inline double init_value(const Init& init, std::int64_t fan_in, std::int64_t fan_out, Random& stream) {
-    const auto inverse = [](std::int64_t fan) {
-        if (fan < 1) {
-            throw ArgumentError("initialiser: the fan is " + std::to_string(fan) + ", expected at least 1");
-        }
-        return 1.0 / static_cast<double>(fan);
-    };
-    const auto uniform = [&](double bound) { return bound * (2.0 * static_cast<double>(stream.uniform()) - 1.0); };
-    switch (init.kind) {
-        case InitKind::zeros: return 0.0;
-        case InitKind::ones: return 1.0;
-        case InitKind::constant: return init.value;
-        case InitKind::normal: return init.value * stream.normal();
-        case InitKind::he_uniform: return uniform(std::sqrt(6.0 * inverse(fan_in)));
-        case InitKind::he_normal: return std::sqrt(2.0 * inverse(fan_in)) * stream.normal();
-        case InitKind::xavier_uniform: return uniform(std::sqrt(6.0 * inverse(fan_in + fan_out)));
-        case InitKind::xavier_normal: return std::sqrt(2.0 * inverse(fan_in + fan_out)) * stream.normal();
-        case InitKind::pytorch_default: return uniform(std::sqrt(inverse(fan_in)));
-    }
-    throw ArgumentError("initialiser: unknown kind " + std::to_string(static_cast<int>(init.kind)));
-}
 
 }  // namespace ctnn::inline CTNN_ISA
 
@@ -3044,8 +3059,15 @@ void save_weights(const std::filesystem::path& path, const Model<Net, T>& model,
     save_safetensors(path, state.views(), detail::info_metadata(info));
 }
 
-/// Reads a model that save_weights or PyTorch wrote. Throws FileError, which names the first tensor that is missing, of
-/// another shape or type, or unknown to the network; the model then stays as it was.
+/// What a file says of its model: enough to choose the network's type before load_weights. Empty where the file says
+/// nothing, as those of PyTorch. Throws FileError.
+inline ModelInfo load_model_info(const std::filesystem::path& path) {
+    const std::vector<std::byte> bytes = read_file(path);
+    return detail::read_info(parse_safetensors(bytes, path.string()));
+}
+
+/// Reads a model that save_weights or PyTorch wrote, and what the file says of it. Throws FileError, which names the
+/// first tensor that is missing, of another shape or type, or unknown to the network; the model then stays as it was.
 template <Network Net, class T>
 ModelInfo load_weights(const std::filesystem::path& path, Model<Net, T>& model) {
     using State = StateDict<Net, T>;
@@ -3227,9 +3249,6 @@ struct Vec {
     }
 };
 #endif
-
-/// Elements of one channel block: the innermost dimension of every weight tensor on every instruction set.
-inline constexpr int block_size = 16;
 
 /// Vectors in one channel block.
 template <class T, class Arch = DefaultArch>
@@ -3459,7 +3478,7 @@ CTNN_ALWAYS_INLINE void for_average_windows(F&& f) {
     }
 }
 
-/// Average pool of one sample.
+/// Average pool of one sample: overwrites y.
 template <PoolDims D, bool Adaptive, bool CountPadding, class T, class Arch = DefaultArch>
 void average_pool(const T* x, T* y) {
     constexpr int channels = D.in.channels;
@@ -3512,13 +3531,13 @@ struct Epilogue {
     bool accumulate = false;
 };
 
-/// A register tile and how many of them cover a row or a block range.
+/// A register tile: neighbouring pixels (or samples, or input channels) × blocks of output channels.
 struct RegisterTile {
     int pixels, blocks;
 };
 
 /// The tile that covers `width` neighbours and `blocks` channel blocks with the fewest loads per multiply-add, its
-/// accumulators within the registers. Tiles of at least as many pixels as weight vectors are preferred: weights then
+/// accumulators within the registers. Tiles of at least twice as many pixels as blocks are preferred: weights then
 /// stay in registers while pixels stream.
 template <class T, class Arch>
 constexpr RegisterTile choose_tile(int width, int blocks) {
@@ -3843,7 +3862,7 @@ struct Correlation {
 namespace ctnn::inline CTNN_ISA {
 
 /// One item of work: a kernel row of a tile of weights. D is a convolution's forward() correlation; x and dy are the
-/// first elements of group `group`'s channels of the first sample.
+/// first sample's elements of the first channel of the convolution's group.
 template <CorrelationDims D, class T, class Arch = DefaultArch>
 struct WeightGradient {
     using V = Vec<T, Arch>;
@@ -3865,13 +3884,13 @@ struct WeightGradient {
                     int begin, int end, int item, bool overwrite) {
         const int ky = item % D.y.extent;
         const int index = item / D.y.extent % tiles;
-        const int group = item / D.y.extent / tiles;
+        const int block_group = item / D.y.extent / tiles;
         const int channel = index * least + std::min(index, larger);
-        T* to = gradient + group * tile.blocks * D.block_weights() +
+        T* to = gradient + block_group * tile.blocks * D.block_weights() +
                 (std::ptrdiff_t{ky} * D.x.extent * D.in_channels + channel) * block_size;
-        const Span span{x,          in_sample, dy + group * tile.blocks * block_size,
+        const Span span{x,          in_sample, dy + block_group * tile.blocks * block_size,
                         out_sample, begin,     end,
-                        ky,         channel,   D.out_channels - group * tile.blocks * block_size,
+                        ky,         channel,   D.out_channels - block_group * tile.blocks * block_size,
                         overwrite};
         if (index < larger) {
             item_columns<least + (larger > 0 ? 1 : 0)>(span, to, std::make_integer_sequence<int, columns>{});
@@ -4288,7 +4307,7 @@ struct StageIO {
     T* output = nullptr;
     T* output_gradient = nullptr;  ///< backward may overwrite it
     T* input_gradient = nullptr;   ///< overwritten; null when nobody asked
-    T* map = nullptr;
+    T* map = nullptr;              ///< this and the next five: see Slot
     std::uint8_t* places = nullptr;
     std::uint8_t* mask = nullptr;
     T* rows = nullptr;
@@ -4375,7 +4394,7 @@ constexpr bool joins(const StageSpec& stage, int rank, LayerKind kind) {
     const int next = stage_rank(kind);
     if (next <= rank || next == 0 || stage.head == Head::average || stage.head == Head::custom) { return false; }
     // The epilogue's factors follow the padded channel blocks of the groups.
-    if (kind == LayerKind::batch_norm2d && stage.groups > 1 && stage.map.channels / stage.groups % 16 != 0) {
+    if (kind == LayerKind::batch_norm2d && stage.groups > 1 && stage.map.channels / stage.groups % block_size != 0) {
         return false;
     }
     // Batch norm's one kept map cannot also serve a response norm behind it.
@@ -4843,7 +4862,7 @@ struct Tail {
 namespace ctnn::inline CTNN_ISA {
 
 /// Stages with a convolution, a linear layer or nothing in front of their tail. `InGradient`: backward writes the
-/// gradient with respect to the input.
+/// gradient with respect to the input. `Custom` is the layer's type where it is from outside the library.
 ///
 /// The unit of work is a band: some output rows of one sample and the rows of the map they need, which stay in cache
 /// between head and tail. Batch norm in training needs all samples between the two, and so keeps the map.
@@ -4963,7 +4982,7 @@ struct Stage {
             if constexpr (!S.batch_norm) { undo_output(io, n); }
             if (map_gradient != nullptr) {
                 T* to = map_gradient + n * Behind::map_size;
-                Behind::template backward<weighted>(map + n * Behind::map_size,
+                Behind::template backward<weighted>(sample(map, n, Behind::map_size),
                                                     io.output_gradient + n * Behind::out_size, places(io, n),
                                                     vectors(io), to, scratch, scratch + rows_elements);
                 if constexpr (weighted && S.bias) {
@@ -4986,11 +5005,11 @@ struct Stage {
         constexpr std::ptrdiff_t sample_bytes = (S.in.size() + Behind::map_size) * std::ptrdiff_t{sizeof(T)};
         // A linear layer's weights outweigh its samples: they are passed over once.
         constexpr int run = linear ? 1 << 30 : static_cast<int>(std::max<std::ptrdiff_t>(1, 384 * 1024 / sample_bytes));
-        const int threads = std::min(io.threads, items);
-        parallel_for(threads, threads, [&](int part, int) {
+        const int parts = std::min(io.threads, items);
+        parallel_for(parts, io.threads, [&](int part, int) {
             for (int begin = 0, end; begin < io.samples; begin = end) {
                 end = begin + std::min(run, io.samples - begin);
-                for (int item = items * part / threads; item < items * (part + 1) / threads; ++item) {
+                for (int item = items * part / parts; item < items * (part + 1) / parts; ++item) {
                     const int g = item / Kernel::items;
                     Kernel::add(io.input + g * dims.group_in(), S.in.size(), map_gradient + g * dims.group_out(),
                                 Behind::map_size, io.weight_gradient + g * dims.group_weights(), begin, end,
@@ -5016,7 +5035,7 @@ struct Stage {
             parallel_for(dims.groups * blocks, io.threads, [&](int item, int) {
                 transpose_weights<dims>(io.weight, io.transposed, item / blocks, item % blocks);
             });
-            constexpr int chunk = S.in.width < narrow_width ? 32 : 1;
+            constexpr int chunk = ceil_div(S.in.width, S.window.x.stride) < narrow_width ? 32 : 1;
             parallel_for(ceil_div(io.samples, chunk), io.threads, [&](int item, int) {
                 convolution_data_gradient<dims>(map_gradient, io.transposed, io.input_gradient, item * chunk,
                                                 std::min((item + 1) * chunk, io.samples));
@@ -5025,7 +5044,11 @@ struct Stage {
     }
 
   private:
-    static BatchNormVectors<T> vectors(const StageIO<T>& io) { return {io.saved, S.map.channels}; }
+    static BatchNormVectors<T> vectors(const StageIO<T>& io) { return {io.saved, S.batch_norm ? S.map.channels : 0}; }
+    /// Sample n of a buffer that the plan may lack.
+    static const T* sample(const T* buffer, int n, std::ptrdiff_t size) {
+        return buffer == nullptr ? nullptr : buffer + n * size;
+    }
     static const std::uint8_t* places(const StageIO<T>& io, int n) {
         return io.places == nullptr ? nullptr : io.places + n * Behind::out_size;
     }
@@ -5553,8 +5576,9 @@ std::span<const typename PlanType::value_type> forward(
     return workspace.output(samples);
 }
 
-/// Backward of the last training forward. The caller has written workspace.output_gradient(samples), which is used up.
-/// Overwrites `gradients`; the input's gradient too where the plan has one.
+/// Backward of the last training forward, with the same `input` and `samples`. The caller has written
+/// workspace.output_gradient(samples), which is used up. Overwrites `gradients`; the input's gradient too where the
+/// plan has one.
 template <class PlanType, class Observer = NoObserver>
     requires PlanType::training
 void backward(const Model<typename PlanType::Net, typename PlanType::value_type>& model,
@@ -5683,7 +5707,7 @@ LossSum cross_entropy_row(std::span<const T> x, std::size_t label, double smooth
 
 /// Below this many logits a row loop stays on the calling thread: starting the others would take longer.
 inline constexpr std::size_t parallel_logits = 4096;
-inline int threads_for(std::size_t logits) { return logits >= parallel_logits ? default_threads() : 1; }
+inline int threads_for(std::size_t logits, int threads) { return logits >= parallel_logits ? threads : 1; }
 
 }  // namespace detail
 
@@ -5693,7 +5717,7 @@ inline int threads_for(std::size_t logits) { return logits >= parallel_logits ? 
 /// ArgumentError on a size that does not fit, a label outside [0, classes) or a bad smoothing, before it writes.
 template <class T>
 LossSum cross_entropy(const CrossEntropy& settings, std::span<const T> logits, std::span<const std::int32_t> labels,
-                      int classes, std::span<T> dlogits) {
+                      int classes, std::span<T> dlogits, int threads = default_threads()) {
     settings.validate();
     const std::size_t rows = detail::rows_of(logits.size(), classes);
     detail::check_labels(rows, labels, classes);
@@ -5709,7 +5733,7 @@ LossSum cross_entropy(const CrossEntropy& settings, std::span<const T> logits, s
     const std::size_t chunk = (rows + partial.size() - 1) / partial.size();
     const double scale = 1.0 / static_cast<double>(rows);
     const auto chunks = static_cast<int>((rows + chunk - 1) / chunk);
-    parallel_for(chunks, detail::threads_for(logits.size()), [&](int c, int) {
+    parallel_for(chunks, detail::threads_for(logits.size(), threads), [&](int c, int) {
         const std::size_t begin = static_cast<std::size_t>(c) * chunk;
         LossSum sum;
         for (std::size_t i = begin; i < std::min(begin + chunk, rows); ++i) {
@@ -5728,14 +5752,14 @@ namespace detail {
 
 /// Softmax or its logarithm of every row; see there.
 template <bool Log, class T>
-void softmax_rows(std::span<const T> logits, int classes, std::span<T> out) {
+void softmax_rows(std::span<const T> logits, int classes, std::span<T> out, int threads) {
     const auto rows = static_cast<int>(rows_of(logits.size(), classes));
     if (out.size() != logits.size()) {
         throw ArgumentError("softmax: the output has " + std::to_string(out.size()) + " elements, the logits " +
                             std::to_string(logits.size()));
     }
     const std::size_t width = static_cast<std::size_t>(classes);
-    parallel_for(rows, threads_for(logits.size()), [&](int i, int) {
+    parallel_for(rows, threads_for(logits.size(), threads), [&](int i, int) {
         const auto x = logits.subspan(static_cast<std::size_t>(i) * width, width);
         const auto y = out.subspan(static_cast<std::size_t>(i) * width, width);
         const T top = x[static_cast<std::size_t>(argmax(x))];
@@ -5756,14 +5780,14 @@ void softmax_rows(std::span<const T> logits, int classes, std::span<T> out) {
 /// Probabilities of every row of n × classes logits; overflow-safe. `out` has their size and may be `logits`.
 /// Throws ArgumentError on a size that does not fit.
 template <class T>
-void softmax(std::span<const T> logits, int classes, std::span<T> out) {
-    detail::softmax_rows<false>(logits, classes, out);
+void softmax(std::span<const T> logits, int classes, std::span<T> out, int threads = default_threads()) {
+    detail::softmax_rows<false>(logits, classes, out, threads);
 }
 
 /// Logarithms of the probabilities, as `softmax`, exact where these would underflow.
 template <class T>
-void log_softmax(std::span<const T> logits, int classes, std::span<T> out) {
-    detail::softmax_rows<true>(logits, classes, out);
+void log_softmax(std::span<const T> logits, int classes, std::span<T> out, int threads = default_threads()) {
+    detail::softmax_rows<true>(logits, classes, out, threads);
 }
 
 }  // namespace ctnn::inline CTNN_ISA
@@ -5878,8 +5902,9 @@ double sum_of_squares(std::span<const T> x, int threads = default_threads()) {
 
 /// Whether no element is infinite or NaN; the second look is for doubles whose squares overflow.
 template <class T>
-bool all_finite(std::span<const T> x) {
-    return std::isfinite(sum_of_squares(x)) || std::all_of(x.begin(), x.end(), [](T v) { return std::isfinite(v); });
+bool all_finite(std::span<const T> x, int threads = default_threads()) {
+    return std::isfinite(sum_of_squares(x, threads)) ||
+           std::all_of(x.begin(), x.end(), [](T v) { return std::isfinite(v); });
 }
 
 }  // namespace ctnn::inline CTNN_ISA
@@ -6069,7 +6094,7 @@ struct Schedule {
 
 namespace ctnn::inline CTNN_ISA {
 
-/// All settings that decide a run's numbers. The number of threads is not one of them.
+/// All settings of a trainer that decide a run's numbers; the loader has its own. The number of threads is none.
 struct TrainerSettings {
     CrossEntropy loss{};
     Sgd optimizer{};
@@ -6126,21 +6151,24 @@ class Trainer {
         : Trainer(model, TrainerSettings{loss, optimizer, schedule, batch_size, seed.value}, threads) {}
 
     /// One step on `samples` samples at `images` ([sample][row][column][channel]) with learning rate `lr`. `ids` key
-    /// dropout and may be null. Throws NumericError, before the parameters change, when the loss or, where clipping is
-    /// on, the gradient norm is not finite; batch norm's running statistics have then moved already.
+    /// dropout; where they are null, the place in the batch and the step do. Throws ArgumentError for more samples than
+    /// the batch size or a label that is none, NumericError, before the parameters change, when the loss or, where
+    /// clipping is on, the gradient norm is not finite; batch norm's running statistics have then moved already.
     StepResult step(const T* images, std::span<const std::int32_t> labels, const std::uint32_t* ids, double lr) {
         const int samples = static_cast<int>(labels.size());
-        const RandomKey key{settings_.seed, static_cast<std::uint32_t>(progress_.epoch), ids};
+        // Samples without ids are told apart by the step, so that no two steps draw the same masks.
+        const RandomKey key{settings_.seed,
+                            static_cast<std::uint32_t>(ids != nullptr ? progress_.epoch : progress_.step), ids};
         const auto logits = forward(model_, images, samples, workspace_, key);
         StepResult result;
         result.lr = lr;
-        result.loss =
-            cross_entropy<T>(settings_.loss, logits, labels, Net::classes, workspace_.output_gradient(samples));
-        if (!std::isfinite(result.loss.loss_sum)) { not_finite("loss"); }
+        result.loss = cross_entropy<T>(settings_.loss, logits, labels, Net::classes,
+                                       workspace_.output_gradient(samples), workspace_.threads());
+        if (!std::isfinite(result.loss.loss_sum)) { not_finite("loss", "parameter", model_.parameters()); }
         backward(model_, images, samples, workspace_, gradients_);
         result.gradient_norm = sgd_step<T>(settings_.optimizer, lr, model_.parameters().span(), gradients_.span(),
                                            velocity_.span(), Parameters<Net, T>::decayed, workspace_.threads());
-        if (!std::isfinite(result.gradient_norm)) { not_finite("gradient norm"); }
+        if (!std::isfinite(result.gradient_norm)) { not_finite("gradient norm", "gradient", gradients_); }
         ++progress_.step;
         return result;
     }
@@ -6187,17 +6215,19 @@ class Trainer {
         settings.schedule.validate();
         return settings;
     }
-    [[noreturn]] void not_finite(const char* what) const {
-        std::string where;
+    /// Names the first tensor of `arena` with a number that is not finite, if there is one.
+    [[noreturn]] void not_finite(const char* what, const std::string& kind, const Parameters<Net, T>& arena) const {
+        std::string where =
+            "every " + kind + " is finite: look at the input, lower the learning rate or clip gradients";
         for (const ParameterSlot& slot : ParameterLayout<Net>::slots) {
-            const auto values = model_.parameters().span().subspan(static_cast<std::size_t>(slot.offset),
-                                                                   static_cast<std::size_t>(slot.spec.dims.stored()));
-            if (where.empty() && !all_finite<T>(values)) { where = slot.name.view(); }
+            const auto values = arena.span().subspan(static_cast<std::size_t>(slot.offset),
+                                                     static_cast<std::size_t>(slot.spec.dims.stored()));
+            if (!all_finite<T>(values, workspace_.threads())) {
+                where = "the first " + kind + " that is not: " + std::string{slot.name.view()};
+                break;
+            }
         }
-        throw NumericError("step " + std::to_string(progress_.step) + ": the " + what + " is not finite" +
-                           (where.empty()
-                                ? "; every parameter is: look at the input, lower the learning rate or clip gradients"
-                                : "; the first parameter that is not: " + where));
+        throw NumericError("step " + std::to_string(progress_.step) + ": the " + what + " is not finite; " + where);
     }
 
     Model<Net, T>& model_;
@@ -6216,13 +6246,6 @@ namespace ctnn::inline CTNN_ISA {
 
 namespace detail {
 
-/// The shortest text that reads back as the same number.
-inline std::string exact(double value) {
-    char text[32];
-    const auto end = std::to_chars(text, text + sizeof text, value).ptr;
-    return {text, end};
-}
-
 inline SafetensorsMetadata trainer_metadata(const TrainerSettings& s, const TrainerProgress& p) {
     const auto number = [](auto x) { return std::to_string(x); };
     return {{"format", "ctnn trainer 1"},
@@ -6232,24 +6255,24 @@ inline SafetensorsMetadata trainer_metadata(const TrainerSettings& s, const Trai
             {"seed", number(s.seed)},
             {"batch_size", number(s.batch_size)},
             {"loss", "cross_entropy"},
-            {"label_smoothing", exact(s.loss.label_smoothing)},
+            {"label_smoothing", shortest(s.loss.label_smoothing)},
             {"optimizer", "sgd"},
-            {"momentum", exact(s.optimizer.momentum)},
+            {"momentum", shortest(s.optimizer.momentum)},
             {"nesterov", number(static_cast<int>(s.optimizer.nesterov))},
-            {"weight_decay", exact(s.optimizer.weight_decay)},
+            {"weight_decay", shortest(s.optimizer.weight_decay)},
             {"decay_biases_and_norms", number(static_cast<int>(s.optimizer.decay_biases_and_norms))},
-            {"clip_norm", exact(s.optimizer.clip_norm)},
+            {"clip_norm", shortest(s.optimizer.clip_norm)},
             {"schedule", std::string{name(s.schedule.kind)}},
-            {"lr", exact(s.schedule.lr)},
+            {"lr", shortest(s.schedule.lr)},
             {"epochs", number(s.schedule.epochs)},
-            {"warmup_epochs", exact(s.schedule.warmup_epochs)},
+            {"warmup_epochs", shortest(s.schedule.warmup_epochs)},
             {"step_size", number(s.schedule.step_size)},
-            {"gamma", exact(s.schedule.gamma)},
-            {"power", exact(s.schedule.power)},
-            {"final_lr_fraction", exact(s.schedule.final_lr_fraction)},
-            {"pct_start", exact(s.schedule.pct_start)},
-            {"div_factor", exact(s.schedule.div_factor)},
-            {"final_div_factor", exact(s.schedule.final_div_factor)},
+            {"gamma", shortest(s.schedule.gamma)},
+            {"power", shortest(s.schedule.power)},
+            {"final_lr_fraction", shortest(s.schedule.final_lr_fraction)},
+            {"pct_start", shortest(s.schedule.pct_start)},
+            {"div_factor", shortest(s.schedule.div_factor)},
+            {"final_div_factor", shortest(s.schedule.final_div_factor)},
             {"anneal", s.schedule.anneal == Anneal::cosine ? "cosine" : "linear"}};
 }
 
@@ -6289,19 +6312,35 @@ struct MetadataReader {
 
 }  // namespace detail
 
-/// Writes parameters, running statistics, velocity, progress and all settings of a trainer, atomically. The bytes hold
-/// no time, path or number of threads. Throws FileError.
+/// A loader's settings as `further` metadata for save_trainer and load_trainer: they decide a run's numbers too.
+inline SafetensorsMetadata loader_metadata(const LoaderOptions& options) {
+    const auto number = [](auto x) { return std::to_string(x); };
+    return {{"loader_batch_size", number(options.batch_size)},
+            {"loader_seed", number(options.seed)},
+            {"shuffle", number(static_cast<int>(options.shuffle))},
+            {"augment", number(static_cast<int>(options.augment))},
+            {"crop_padding", number(options.crop_padding)},
+            {"flip", number(static_cast<int>(options.flip))},
+            {"drop_last", number(static_cast<int>(options.drop_last))}};
+}
+
+/// Writes parameters, running statistics, velocity, progress and all settings of a trainer, atomically, and `further`
+/// settings of the caller's, such as the loader's. The bytes hold no time, path or number of threads. Throws FileError.
 template <Network Net, class T>
-void save_trainer(const std::filesystem::path& path, const Trainer<Net, T>& trainer) {
+void save_trainer(const std::filesystem::path& path, const Trainer<Net, T>& trainer,
+                  const SafetensorsMetadata& further = {}) {
     StateDict<Net, T> state;
     state.add_arena(trainer.model().parameters().span());
     state.add_buffers(trainer.model().buffers());
     state.add_arena(trainer.velocity().span(), "velocity.");
-    save_safetensors(path, state.views(), detail::trainer_metadata(trainer.settings(), trainer.progress()));
+    SafetensorsMetadata metadata = detail::trainer_metadata(trainer.settings(), trainer.progress());
+    metadata.insert(metadata.end(), further.begin(), further.end());
+    save_safetensors(path, state.views(), metadata);
 }
 
-/// The settings in a file that save_trainer wrote: a trainer made with them and restored by load_trainer goes on as if
-/// it had never stopped. The number of threads is not among them. Throws FileError.
+/// The settings in a file that save_trainer wrote: a trainer made with them, restored by load_trainer and fed by a
+/// loader of the same options goes on as if it had never stopped. The number of threads is not among them. Throws
+/// FileError.
 inline TrainerSettings load_trainer_settings(const std::filesystem::path& path) {
     const std::vector<std::byte> bytes = read_file(path);
     const SafetensorsFile file = parse_safetensors(bytes, path.string());
@@ -6336,10 +6375,11 @@ inline TrainerSettings load_trainer_settings(const std::filesystem::path& path) 
     return s;
 }
 
-/// Restores what save_trainer wrote into a trainer of the same network and settings. Throws FileError and changes
-/// nothing when the file is of another network or incomplete.
+/// Restores what save_trainer wrote into a trainer of the same network and settings, and with the same `further`
+/// settings. Throws FileError, naming the first difference, and then changes nothing.
 template <Network Net, class T>
-void load_trainer(const std::filesystem::path& path, Trainer<Net, T>& trainer) {
+void load_trainer(const std::filesystem::path& path, Trainer<Net, T>& trainer,
+                  const SafetensorsMetadata& further = {}) {
     using State = StateDict<Net, T>;
     const std::vector<std::byte> bytes = read_file(path);
     const SafetensorsFile file = parse_safetensors(bytes, path.string());
@@ -6356,6 +6396,7 @@ void load_trainer(const std::filesystem::path& path, Trainer<Net, T>& trainer) {
     for (const auto& [key, value] : detail::trainer_metadata(trainer.settings(), progress)) {
         reader.expect(key.c_str(), value);
     }
+    for (const auto& [key, value] : further) { reader.expect(key.c_str(), value); }
     State::read_arena(file, trainer.model().parameters().span());
     State::read_buffers(file, trainer.model().buffers());
     State::read_arena(file, trainer.velocity().span(), "velocity.");
@@ -6589,7 +6630,7 @@ namespace ctnn::inline CTNN_ISA {
 ///     };
 ///
 /// forward overwrites y from x, backward overwrites dx from the gradient dy with respect to y; both see one sample,
-/// [row][column][channel], on any thread. testing/gradient_check.hpp checks the pair.
+/// [row][column][channel], on any thread, and must not throw. testing/gradient_check.hpp checks the pair.
 constexpr LayerInfo custom_layer(std::string_view type, Signal in, Shape out) {
     LayerInfo info = detail::start_layer(LayerKind::custom, type, in);
     info.out = {out, in.flat, out};
@@ -6772,8 +6813,8 @@ struct MaxPool2d {
         LayerInfo info = detail::start_layer(LayerKind::max_pool2d, "MaxPool2d", in);
         detail::check_options(info, options, O::kernel | O::stride | O::padding,
                               "MaxPool2d takes Kernel, Stride and Padding");
-        if (!detail::need_map(info) || !detail::check_pool_padding(info, options) ||
-            !detail::read_window(info, options, true)) {
+        if (!detail::need_map(info) || !detail::read_window(info, options, true) ||
+            !detail::check_pool_padding(info, options)) {
             return info;
         }
         if (options.kernel_y * options.kernel_x > 256) {
@@ -6798,8 +6839,8 @@ struct AvgPool2d {
         LayerInfo info = detail::start_layer(LayerKind::avg_pool2d, "AvgPool2d", in);
         detail::check_options(info, options, O::kernel | O::stride | O::padding | O::count_include_pad,
                               "AvgPool2d takes Kernel, Stride, Padding and CountIncludePad");
-        if (!detail::need_map(info) || !detail::check_pool_padding(info, options) ||
-            !detail::read_window(info, options, true)) {
+        if (!detail::need_map(info) || !detail::read_window(info, options, true) ||
+            !detail::check_pool_padding(info, options)) {
             return info;
         }
         info.count_include_pad = options.count_padding;
@@ -6839,7 +6880,7 @@ using XavierUniform = WeightInit<InitKind::xavier_uniform>;
 using ZeroBias = BiasInit<InitKind::zeros>;
 }  // namespace detail
 
-/// 21 622 154 parameters, of which 9 of 10 sit in the linear layers. The last pool is padded by 1, which the original
+/// 21 622 154 parameters, of which 5 of 6 sit in the linear layers. The last pool is padded by 1, which the original
 /// leaves out: without it a 3×3 window meets a 1×1 map. On ReLU's outputs the padded pool is the identity.
 /// Convolutions begin He uniform, linear layers Xavier uniform, biases zero.
 struct AlexNet32 : Sequential<Input<3, 32, 32>,  //

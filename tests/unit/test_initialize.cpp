@@ -14,7 +14,7 @@
 #include <ctnn/core/error.hpp>
 #include <ctnn/core/init.hpp>
 #include <ctnn/core/random.hpp>
-#include <ctnn/train/initialize.hpp>
+#include <ctnn/core/initialize.hpp>
 #endif
 
 namespace {

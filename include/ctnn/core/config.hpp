@@ -5,16 +5,29 @@
 #define CTNN_VERSION_MINOR 1
 #define CTNN_VERSION_PATCH 0
 
-// All of ctnn lives in an inline namespace named after the instruction set, so that objects compiled for
-// different processors can be linked into one program without the linker merging their kernels.
+// All of ctnn lives in an inline namespace named after the instruction set, so that objects compiled for different
+// vector units can be linked into one program without the linker merging their kernels. Extensions that no kernel asks
+// for (VNNI, VBMI, …) do not enter the name.
 #if defined(CTNN_FORCE_SCALAR)
 #define CTNN_ISA scalar
 #elif defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512CD__)
 #define CTNN_ISA avx512
+#elif defined(__AVX512F__)
+#define CTNN_ISA avx512f
 #elif defined(__AVX2__) && defined(__FMA__)
 #define CTNN_ISA avx2_fma
+#elif defined(__AVX2__)
+#define CTNN_ISA avx2
 #elif defined(__AVX__)
 #define CTNN_ISA avx
+#elif defined(__SSE4_2__)
+#define CTNN_ISA sse4_2
+#elif defined(__SSE4_1__)
+#define CTNN_ISA sse4_1
+#elif defined(__SSSE3__)
+#define CTNN_ISA ssse3
+#elif defined(__SSE3__)
+#define CTNN_ISA sse3
 #elif defined(__SSE2__) || defined(_M_X64)
 #define CTNN_ISA sse2
 #elif defined(__ARM_NEON) || defined(_M_ARM64)

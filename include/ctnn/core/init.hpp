@@ -1,4 +1,4 @@
-// How a parameter tensor begins: the description a layer carries. The numbers come from train/initialize.hpp.
+// How a parameter tensor begins: the description a layer carries. The numbers come from core/initialize.hpp.
 #pragma once
 
 #include <ctnn/core/config.hpp>

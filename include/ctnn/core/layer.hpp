@@ -43,14 +43,15 @@ struct Signal {
 struct WeightDims {
     int groups = 1, out = 0, kernel_y = 1, kernel_x = 1, in = 1;
 
-    [[nodiscard]] constexpr int blocks() const { return (out + 15) / 16; }
+    [[nodiscard]] constexpr int blocks() const { return (out + block_size - 1) / block_size; }
     [[nodiscard]] constexpr std::int64_t stored() const {
-        return std::int64_t{groups} * blocks() * kernel_y * kernel_x * in * 16;
+        return std::int64_t{groups} * blocks() * kernel_y * kernel_x * in * block_size;
     }
     [[nodiscard]] constexpr std::int64_t count() const { return std::int64_t{groups} * out * kernel_y * kernel_x * in; }
     /// Place of weight (o, i, y, x) of group g in storage.
     [[nodiscard]] constexpr std::int64_t stored_offset(int g, int o, int i, int y, int x) const {
-        return ((((std::int64_t{g} * blocks() + o / 16) * kernel_y + y) * kernel_x + x) * in + i) * 16 + o % 16;
+        return ((((std::int64_t{g} * blocks() + o / block_size) * kernel_y + y) * kernel_x + x) * in + i) * block_size +
+               o % block_size;
     }
     /// Calls f(place in storage) for every weight in the order of files: out, in, row, column.
     template <class F>

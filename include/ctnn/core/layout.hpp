@@ -65,7 +65,7 @@ struct ParameterLayout {
                 t.slots[n++] = {named(spec.name), spec, i, 0};
             }
             if (info.kind == LayerKind::batch_norm2d) {
-                const int padded = (info.in.shape.channels + 15) / 16 * 16;
+                const int padded = (info.in.shape.channels + block_size - 1) / block_size * block_size;
                 t.buffers[b++] = {named("running_mean"),  named("running_var"), named("num_batches_tracked"), i,
                                   info.in.shape.channels, t.buffer_size,        t.buffer_size + padded};
                 t.buffer_size += 2 * padded;

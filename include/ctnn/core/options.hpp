@@ -32,8 +32,9 @@ template <double Value>
 struct Beta {};
 template <double Value>
 struct K {};
-/// How weights begin: WeightInit<InitKind::he_normal>, WeightInit<InitKind::normal, 0.01>.
-template <InitKind Kind, double Value = 0.0>
+/// How weights begin: WeightInit<InitKind::he_normal>, WeightInit<InitKind::normal, 0.01>. The number is the standard
+/// deviation of `normal` or the value of `constant`.
+template <InitKind Kind, double Value = 1.0>
 struct WeightInit {};
 /// How biases begin: BiasInit<InitKind::zeros>, BiasInit<InitKind::constant, 1.0>.
 template <InitKind Kind, double Value = 0.0>

@@ -12,7 +12,7 @@
 
 namespace ctnn::inline CTNN_ISA {
 
-/// What the random numbers are for; two purposes never share a stream.
+/// What the random numbers are for; two purposes of one seed never share a stream.
 enum class Stream : std::uint32_t { init = 1, shuffle = 2, augment = 3, dropout = 4, synthetic = 5, test = 6 };
 
 using PhiloxBlock = std::array<std::uint32_t, 4>;
@@ -33,7 +33,7 @@ constexpr PhiloxBlock philox(std::array<std::uint32_t, 2> key, PhiloxBlock count
 /// A uniform number in [0, 1) with 24 random bits, exact in float.
 constexpr float unit_float(std::uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
 
-/// A random stream: (seed, purpose) is the key; (a, b, c) names the item, for example (epoch, sample, layer), and a
+/// A random stream: (seed, purpose) is the key; (a, b) names the item, for example (epoch, sample, layer), and a
 /// running index counts within the item. `at(i)` is random access; `next()` walks.
 class Random {
   public:

@@ -7,6 +7,9 @@
 
 namespace ctnn::inline CTNN_ISA {
 
+/// Elements of one channel block: the innermost dimension of every weight tensor on every instruction set.
+inline constexpr int block_size = 16;
+
 /// Channels, height and width of one sample. In memory channels come last: element (c, y, x) of a sample is at
 /// (y·width + x)·channels + c. A vector is a shape of height and width 1.
 struct Shape {

@@ -15,13 +15,6 @@ namespace ctnn::inline CTNN_ISA {
 
 namespace detail {
 
-/// The shortest text that reads back as the same number.
-inline std::string exact(double value) {
-    char text[32];
-    const auto end = std::to_chars(text, text + sizeof text, value).ptr;
-    return {text, end};
-}
-
 inline SafetensorsMetadata trainer_metadata(const TrainerSettings& s, const TrainerProgress& p) {
     const auto number = [](auto x) { return std::to_string(x); };
     return {{"format", "ctnn trainer 1"},
@@ -31,24 +24,24 @@ inline SafetensorsMetadata trainer_metadata(const TrainerSettings& s, const Trai
             {"seed", number(s.seed)},
             {"batch_size", number(s.batch_size)},
             {"loss", "cross_entropy"},
-            {"label_smoothing", exact(s.loss.label_smoothing)},
+            {"label_smoothing", shortest(s.loss.label_smoothing)},
             {"optimizer", "sgd"},
-            {"momentum", exact(s.optimizer.momentum)},
+            {"momentum", shortest(s.optimizer.momentum)},
             {"nesterov", number(static_cast<int>(s.optimizer.nesterov))},
-            {"weight_decay", exact(s.optimizer.weight_decay)},
+            {"weight_decay", shortest(s.optimizer.weight_decay)},
             {"decay_biases_and_norms", number(static_cast<int>(s.optimizer.decay_biases_and_norms))},
-            {"clip_norm", exact(s.optimizer.clip_norm)},
+            {"clip_norm", shortest(s.optimizer.clip_norm)},
             {"schedule", std::string{name(s.schedule.kind)}},
-            {"lr", exact(s.schedule.lr)},
+            {"lr", shortest(s.schedule.lr)},
             {"epochs", number(s.schedule.epochs)},
-            {"warmup_epochs", exact(s.schedule.warmup_epochs)},
+            {"warmup_epochs", shortest(s.schedule.warmup_epochs)},
             {"step_size", number(s.schedule.step_size)},
-            {"gamma", exact(s.schedule.gamma)},
-            {"power", exact(s.schedule.power)},
-            {"final_lr_fraction", exact(s.schedule.final_lr_fraction)},
-            {"pct_start", exact(s.schedule.pct_start)},
-            {"div_factor", exact(s.schedule.div_factor)},
-            {"final_div_factor", exact(s.schedule.final_div_factor)},
+            {"gamma", shortest(s.schedule.gamma)},
+            {"power", shortest(s.schedule.power)},
+            {"final_lr_fraction", shortest(s.schedule.final_lr_fraction)},
+            {"pct_start", shortest(s.schedule.pct_start)},
+            {"div_factor", shortest(s.schedule.div_factor)},
+            {"final_div_factor", shortest(s.schedule.final_div_factor)},
             {"anneal", s.schedule.anneal == Anneal::cosine ? "cosine" : "linear"}};
 }
 
@@ -88,19 +81,35 @@ struct MetadataReader {
 
 }  // namespace detail
 
-/// Writes parameters, running statistics, velocity, progress and all settings of a trainer, atomically. The bytes hold
-/// no time, path or number of threads. Throws FileError.
+/// A loader's settings as `further` metadata for save_trainer and load_trainer: they decide a run's numbers too.
+inline SafetensorsMetadata loader_metadata(const LoaderOptions& options) {
+    const auto number = [](auto x) { return std::to_string(x); };
+    return {{"loader_batch_size", number(options.batch_size)},
+            {"loader_seed", number(options.seed)},
+            {"shuffle", number(static_cast<int>(options.shuffle))},
+            {"augment", number(static_cast<int>(options.augment))},
+            {"crop_padding", number(options.crop_padding)},
+            {"flip", number(static_cast<int>(options.flip))},
+            {"drop_last", number(static_cast<int>(options.drop_last))}};
+}
+
+/// Writes parameters, running statistics, velocity, progress and all settings of a trainer, atomically, and `further`
+/// settings of the caller's, such as the loader's. The bytes hold no time, path or number of threads. Throws FileError.
 template <Network Net, class T>
-void save_trainer(const std::filesystem::path& path, const Trainer<Net, T>& trainer) {
+void save_trainer(const std::filesystem::path& path, const Trainer<Net, T>& trainer,
+                  const SafetensorsMetadata& further = {}) {
     StateDict<Net, T> state;
     state.add_arena(trainer.model().parameters().span());
     state.add_buffers(trainer.model().buffers());
     state.add_arena(trainer.velocity().span(), "velocity.");
-    save_safetensors(path, state.views(), detail::trainer_metadata(trainer.settings(), trainer.progress()));
+    SafetensorsMetadata metadata = detail::trainer_metadata(trainer.settings(), trainer.progress());
+    metadata.insert(metadata.end(), further.begin(), further.end());
+    save_safetensors(path, state.views(), metadata);
 }
 
-/// The settings in a file that save_trainer wrote: a trainer made with them and restored by load_trainer goes on as if
-/// it had never stopped. The number of threads is not among them. Throws FileError.
+/// The settings in a file that save_trainer wrote: a trainer made with them, restored by load_trainer and fed by a
+/// loader of the same options goes on as if it had never stopped. The number of threads is not among them. Throws
+/// FileError.
 inline TrainerSettings load_trainer_settings(const std::filesystem::path& path) {
     const std::vector<std::byte> bytes = read_file(path);
     const SafetensorsFile file = parse_safetensors(bytes, path.string());
@@ -135,10 +144,11 @@ inline TrainerSettings load_trainer_settings(const std::filesystem::path& path) 
     return s;
 }
 
-/// Restores what save_trainer wrote into a trainer of the same network and settings. Throws FileError and changes
-/// nothing when the file is of another network or incomplete.
+/// Restores what save_trainer wrote into a trainer of the same network and settings, and with the same `further`
+/// settings. Throws FileError, naming the first difference, and then changes nothing.
 template <Network Net, class T>
-void load_trainer(const std::filesystem::path& path, Trainer<Net, T>& trainer) {
+void load_trainer(const std::filesystem::path& path, Trainer<Net, T>& trainer,
+                  const SafetensorsMetadata& further = {}) {
     using State = StateDict<Net, T>;
     const std::vector<std::byte> bytes = read_file(path);
     const SafetensorsFile file = parse_safetensors(bytes, path.string());
@@ -155,6 +165,7 @@ void load_trainer(const std::filesystem::path& path, Trainer<Net, T>& trainer) {
     for (const auto& [key, value] : detail::trainer_metadata(trainer.settings(), progress)) {
         reader.expect(key.c_str(), value);
     }
+    for (const auto& [key, value] : further) { reader.expect(key.c_str(), value); }
     State::read_arena(file, trainer.model().parameters().span());
     State::read_buffers(file, trainer.model().buffers());
     State::read_arena(file, trainer.velocity().span(), "velocity.");

@@ -17,10 +17,6 @@
 #include <utility>
 #include <variant>
 #include <vector>
-#ifndef __cpp_lib_to_chars
-#include <locale>
-#include <sstream>
-#endif
 
 #include <ctnn/core/error.hpp>
 

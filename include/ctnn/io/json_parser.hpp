@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 #ifndef __cpp_lib_to_chars
 #include <locale>
 #include <sstream>

@@ -194,8 +194,15 @@ void save_weights(const std::filesystem::path& path, const Model<Net, T>& model,
     save_safetensors(path, state.views(), detail::info_metadata(info));
 }
 
-/// Reads a model that save_weights or PyTorch wrote. Throws FileError, which names the first tensor that is missing, of
-/// another shape or type, or unknown to the network; the model then stays as it was.
+/// What a file says of its model: enough to choose the network's type before load_weights. Empty where the file says
+/// nothing, as those of PyTorch. Throws FileError.
+inline ModelInfo load_model_info(const std::filesystem::path& path) {
+    const std::vector<std::byte> bytes = read_file(path);
+    return detail::read_info(parse_safetensors(bytes, path.string()));
+}
+
+/// Reads a model that save_weights or PyTorch wrote, and what the file says of it. Throws FileError, which names the
+/// first tensor that is missing, of another shape or type, or unknown to the network; the model then stays as it was.
 template <Network Net, class T>
 ModelInfo load_weights(const std::filesystem::path& path, Model<Net, T>& model) {
     using State = StateDict<Net, T>;

@@ -1,6 +1,10 @@
 // The three directions of a convolution, as correlations and weight gradients of fixed dimensions.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+
 #include <ctnn/kernels/correlation.hpp>
 #include <ctnn/kernels/weight_gradient.hpp>
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <type_traits>
 
 #include <ctnn/kernels/elementwise.hpp>
 #include <ctnn/kernels/simd.hpp>

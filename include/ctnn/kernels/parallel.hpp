@@ -26,7 +26,10 @@ inline int default_threads() {
 
 /// Calls f(item, thread) for every item in [0, items), each once; f must not throw. Every thread begins with a
 /// contiguous share of its own, the same in every loop, so that what it touched before is still in its cache; a thread
-/// that has finished helps with the shares of those that other work on the machine holds up.
+/// that has finished helps with the shares of those that other work on the machine holds up. The team is always
+/// `threads` strong, because OpenMP's runtimes keep a team that does not change and allocate for one that does. The
+/// team is always `threads` strong, because OpenMP's runtimes keep a team that does not change and allocate for one
+/// that does.
 template <class F>
 void parallel_for(int items, int threads, F&& f) {
 #if defined(_OPENMP)
@@ -43,7 +46,7 @@ void parallel_for(int items, int threads, F&& f) {
             share[static_cast<std::size_t>(s)].end = static_cast<int>(std::int64_t{items} * (s + 1) / shares);
         }
         const int run = std::max(1, items / (shares * 8));
-#pragma omp parallel num_threads(std::min(items, threads))
+#pragma omp parallel num_threads(threads)
         {
             const int thread = omp_get_thread_num();
             for (int s = 0; s < shares; ++s) {

@@ -122,7 +122,7 @@ CTNN_ALWAYS_INLINE void for_average_windows(F&& f) {
     }
 }
 
-/// Average pool of one sample.
+/// Average pool of one sample: overwrites y.
 template <PoolDims D, bool Adaptive, bool CountPadding, class T, class Arch = DefaultArch>
 void average_pool(const T* x, T* y) {
     constexpr int channels = D.in.channels;

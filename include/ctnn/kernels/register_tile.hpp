@@ -18,13 +18,13 @@ struct Epilogue {
     bool accumulate = false;
 };
 
-/// A register tile and how many of them cover a row or a block range.
+/// A register tile: neighbouring pixels (or samples, or input channels) × blocks of output channels.
 struct RegisterTile {
     int pixels, blocks;
 };
 
 /// The tile that covers `width` neighbours and `blocks` channel blocks with the fewest loads per multiply-add, its
-/// accumulators within the registers. Tiles of at least as many pixels as weight vectors are preferred: weights then
+/// accumulators within the registers. Tiles of at least twice as many pixels as blocks are preferred: weights then
 /// stay in registers while pixels stream.
 template <class T, class Arch>
 constexpr RegisterTile choose_tile(int width, int blocks) {

@@ -4,12 +4,11 @@
 // set. What differs between releases of xsimd (8.1 up to the newest) is settled here.
 #pragma once
 
-#include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <cstddef>
 #include <type_traits>
 
-#include <ctnn/core/config.hpp>
+#include <ctnn/core/shape.hpp>
 
 #if !defined(CTNN_FORCE_SCALAR)
 // GCC's own AVX-512 header warns of uninitialised operands that no instruction reads, wherever xsimd's exp is inlined.
@@ -170,9 +169,6 @@ struct Vec {
     }
 };
 #endif
-
-/// Elements of one channel block: the innermost dimension of every weight tensor on every instruction set.
-inline constexpr int block_size = 16;
 
 /// Vectors in one channel block.
 template <class T, class Arch = DefaultArch>

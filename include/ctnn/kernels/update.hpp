@@ -119,8 +119,9 @@ double sum_of_squares(std::span<const T> x, int threads = default_threads()) {
 
 /// Whether no element is infinite or NaN; the second look is for doubles whose squares overflow.
 template <class T>
-bool all_finite(std::span<const T> x) {
-    return std::isfinite(sum_of_squares(x)) || std::all_of(x.begin(), x.end(), [](T v) { return std::isfinite(v); });
+bool all_finite(std::span<const T> x, int threads = default_threads()) {
+    return std::isfinite(sum_of_squares(x, threads)) ||
+           std::all_of(x.begin(), x.end(), [](T v) { return std::isfinite(v); });
 }
 
 }  // namespace ctnn::inline CTNN_ISA

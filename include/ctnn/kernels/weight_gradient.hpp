@@ -16,7 +16,7 @@
 namespace ctnn::inline CTNN_ISA {
 
 /// One item of work: a kernel row of a tile of weights. D is a convolution's forward() correlation; x and dy are the
-/// first elements of group `group`'s channels of the first sample.
+/// first sample's elements of the first channel of the convolution's group.
 template <CorrelationDims D, class T, class Arch = DefaultArch>
 struct WeightGradient {
     using V = Vec<T, Arch>;
@@ -38,13 +38,13 @@ struct WeightGradient {
                     int begin, int end, int item, bool overwrite) {
         const int ky = item % D.y.extent;
         const int index = item / D.y.extent % tiles;
-        const int group = item / D.y.extent / tiles;
+        const int block_group = item / D.y.extent / tiles;
         const int channel = index * least + std::min(index, larger);
-        T* to = gradient + group * tile.blocks * D.block_weights() +
+        T* to = gradient + block_group * tile.blocks * D.block_weights() +
                 (std::ptrdiff_t{ky} * D.x.extent * D.in_channels + channel) * block_size;
-        const Span span{x,          in_sample, dy + group * tile.blocks * block_size,
+        const Span span{x,          in_sample, dy + block_group * tile.blocks * block_size,
                         out_sample, begin,     end,
-                        ky,         channel,   D.out_channels - group * tile.blocks * block_size,
+                        ky,         channel,   D.out_channels - block_group * tile.blocks * block_size,
                         overwrite};
         if (index < larger) {
             item_columns<least + (larger > 0 ? 1 : 0)>(span, to, std::make_integer_sequence<int, columns>{});

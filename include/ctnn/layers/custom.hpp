@@ -14,7 +14,7 @@ namespace ctnn::inline CTNN_ISA {
 ///     };
 ///
 /// forward overwrites y from x, backward overwrites dx from the gradient dy with respect to y; both see one sample,
-/// [row][column][channel], on any thread. testing/gradient_check.hpp checks the pair.
+/// [row][column][channel], on any thread, and must not throw. testing/gradient_check.hpp checks the pair.
 constexpr LayerInfo custom_layer(std::string_view type, Signal in, Shape out) {
     LayerInfo info = detail::start_layer(LayerKind::custom, type, in);
     info.out = {out, in.flat, out};

@@ -31,8 +31,8 @@ struct MaxPool2d {
         LayerInfo info = detail::start_layer(LayerKind::max_pool2d, "MaxPool2d", in);
         detail::check_options(info, options, O::kernel | O::stride | O::padding,
                               "MaxPool2d takes Kernel, Stride and Padding");
-        if (!detail::need_map(info) || !detail::check_pool_padding(info, options) ||
-            !detail::read_window(info, options, true)) {
+        if (!detail::need_map(info) || !detail::read_window(info, options, true) ||
+            !detail::check_pool_padding(info, options)) {
             return info;
         }
         if (options.kernel_y * options.kernel_x > 256) {
@@ -57,8 +57,8 @@ struct AvgPool2d {
         LayerInfo info = detail::start_layer(LayerKind::avg_pool2d, "AvgPool2d", in);
         detail::check_options(info, options, O::kernel | O::stride | O::padding | O::count_include_pad,
                               "AvgPool2d takes Kernel, Stride, Padding and CountIncludePad");
-        if (!detail::need_map(info) || !detail::check_pool_padding(info, options) ||
-            !detail::read_window(info, options, true)) {
+        if (!detail::need_map(info) || !detail::read_window(info, options, true) ||
+            !detail::check_pool_padding(info, options)) {
             return info;
         }
         info.count_include_pad = options.count_padding;

@@ -17,7 +17,7 @@ using XavierUniform = WeightInit<InitKind::xavier_uniform>;
 using ZeroBias = BiasInit<InitKind::zeros>;
 }  // namespace detail
 
-/// 21 622 154 parameters, of which 9 of 10 sit in the linear layers. The last pool is padded by 1, which the original
+/// 21 622 154 parameters, of which 5 of 6 sit in the linear layers. The last pool is padded by 1, which the original
 /// leaves out: without it a 3×3 window meets a 1×1 map. On ReLU's outputs the padded pool is the identity.
 /// Convolutions begin He uniform, linear layers Xavier uniform, biases zero.
 struct AlexNet32 : Sequential<Input<3, 32, 32>,  //

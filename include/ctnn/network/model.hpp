@@ -5,10 +5,10 @@
 #include <span>
 
 #include <ctnn/core/arena.hpp>
+#include <ctnn/core/initialize.hpp>
 #include <ctnn/core/layout.hpp>
 #include <ctnn/core/random.hpp>
 #include <ctnn/network/sequential.hpp>
-#include <ctnn/train/initialize.hpp>
 
 namespace ctnn::inline CTNN_ISA {
 

@@ -4,7 +4,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include <ctnn/core/arena.hpp>
 #include <ctnn/core/liveness.hpp>

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -114,8 +116,9 @@ std::span<const typename PlanType::value_type> forward(
     return workspace.output(samples);
 }
 
-/// Backward of the last training forward. The caller has written workspace.output_gradient(samples), which is used up.
-/// Overwrites `gradients`; the input's gradient too where the plan has one.
+/// Backward of the last training forward, with the same `input` and `samples`. The caller has written
+/// workspace.output_gradient(samples), which is used up. Overwrites `gradients`; the input's gradient too where the
+/// plan has one.
 template <class PlanType, class Observer = NoObserver>
     requires PlanType::training
 void backward(const Model<typename PlanType::Net, typename PlanType::value_type>& model,

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <type_traits>
+#include <cstdint>
 
 #include <ctnn/kernels/convolution.hpp>
 #include <ctnn/kernels/linear.hpp>
@@ -15,7 +15,7 @@
 namespace ctnn::inline CTNN_ISA {
 
 /// Stages with a convolution, a linear layer or nothing in front of their tail. `InGradient`: backward writes the
-/// gradient with respect to the input.
+/// gradient with respect to the input. `Custom` is the layer's type where it is from outside the library.
 ///
 /// The unit of work is a band: some output rows of one sample and the rows of the map they need, which stay in cache
 /// between head and tail. Batch norm in training needs all samples between the two, and so keeps the map.
@@ -135,7 +135,7 @@ struct Stage {
             if constexpr (!S.batch_norm) { undo_output(io, n); }
             if (map_gradient != nullptr) {
                 T* to = map_gradient + n * Behind::map_size;
-                Behind::template backward<weighted>(map + n * Behind::map_size,
+                Behind::template backward<weighted>(sample(map, n, Behind::map_size),
                                                     io.output_gradient + n * Behind::out_size, places(io, n),
                                                     vectors(io), to, scratch, scratch + rows_elements);
                 if constexpr (weighted && S.bias) {
@@ -158,11 +158,11 @@ struct Stage {
         constexpr std::ptrdiff_t sample_bytes = (S.in.size() + Behind::map_size) * std::ptrdiff_t{sizeof(T)};
         // A linear layer's weights outweigh its samples: they are passed over once.
         constexpr int run = linear ? 1 << 30 : static_cast<int>(std::max<std::ptrdiff_t>(1, 384 * 1024 / sample_bytes));
-        const int threads = std::min(io.threads, items);
-        parallel_for(threads, threads, [&](int part, int) {
+        const int parts = std::min(io.threads, items);
+        parallel_for(parts, io.threads, [&](int part, int) {
             for (int begin = 0, end; begin < io.samples; begin = end) {
                 end = begin + std::min(run, io.samples - begin);
-                for (int item = items * part / threads; item < items * (part + 1) / threads; ++item) {
+                for (int item = items * part / parts; item < items * (part + 1) / parts; ++item) {
                     const int g = item / Kernel::items;
                     Kernel::add(io.input + g * dims.group_in(), S.in.size(), map_gradient + g * dims.group_out(),
                                 Behind::map_size, io.weight_gradient + g * dims.group_weights(), begin, end,
@@ -188,7 +188,7 @@ struct Stage {
             parallel_for(dims.groups * blocks, io.threads, [&](int item, int) {
                 transpose_weights<dims>(io.weight, io.transposed, item / blocks, item % blocks);
             });
-            constexpr int chunk = S.in.width < narrow_width ? 32 : 1;
+            constexpr int chunk = ceil_div(S.in.width, S.window.x.stride) < narrow_width ? 32 : 1;
             parallel_for(ceil_div(io.samples, chunk), io.threads, [&](int item, int) {
                 convolution_data_gradient<dims>(map_gradient, io.transposed, io.input_gradient, item * chunk,
                                                 std::min((item + 1) * chunk, io.samples));
@@ -197,7 +197,11 @@ struct Stage {
     }
 
   private:
-    static BatchNormVectors<T> vectors(const StageIO<T>& io) { return {io.saved, S.map.channels}; }
+    static BatchNormVectors<T> vectors(const StageIO<T>& io) { return {io.saved, S.batch_norm ? S.map.channels : 0}; }
+    /// Sample n of a buffer that the plan may lack.
+    static const T* sample(const T* buffer, int n, std::ptrdiff_t size) {
+        return buffer == nullptr ? nullptr : buffer + n * size;
+    }
     static const std::uint8_t* places(const StageIO<T>& io, int n) {
         return io.places == nullptr ? nullptr : io.places + n * Behind::out_size;
     }

@@ -29,7 +29,7 @@ struct StageIO {
     T* output = nullptr;
     T* output_gradient = nullptr;  ///< backward may overwrite it
     T* input_gradient = nullptr;   ///< overwritten; null when nobody asked
-    T* map = nullptr;
+    T* map = nullptr;              ///< this and the next five: see Slot
     std::uint8_t* places = nullptr;
     std::uint8_t* mask = nullptr;
     T* rows = nullptr;

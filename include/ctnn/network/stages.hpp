@@ -73,7 +73,7 @@ constexpr bool joins(const StageSpec& stage, int rank, LayerKind kind) {
     const int next = stage_rank(kind);
     if (next <= rank || next == 0 || stage.head == Head::average || stage.head == Head::custom) { return false; }
     // The epilogue's factors follow the padded channel blocks of the groups.
-    if (kind == LayerKind::batch_norm2d && stage.groups > 1 && stage.map.channels / stage.groups % 16 != 0) {
+    if (kind == LayerKind::batch_norm2d && stage.groups > 1 && stage.map.channels / stage.groups % block_size != 0) {
         return false;
     }
     // Batch norm's one kept map cannot also serve a response norm behind it.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 
 #include <ctnn/kernels/dropout.hpp>
 #include <ctnn/kernels/elementwise.hpp>

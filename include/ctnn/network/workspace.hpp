@@ -1,7 +1,6 @@
 // Workspace: all activations of one plan in one block. One per thread or request; nothing is allocated after it exists.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <string>

@@ -106,7 +106,7 @@ LossSum cross_entropy_row(std::span<const T> x, std::size_t label, double smooth
 
 /// Below this many logits a row loop stays on the calling thread: starting the others would take longer.
 inline constexpr std::size_t parallel_logits = 4096;
-inline int threads_for(std::size_t logits) { return logits >= parallel_logits ? default_threads() : 1; }
+inline int threads_for(std::size_t logits, int threads) { return logits >= parallel_logits ? threads : 1; }
 
 }  // namespace detail
 
@@ -116,7 +116,7 @@ inline int threads_for(std::size_t logits) { return logits >= parallel_logits ? 
 /// ArgumentError on a size that does not fit, a label outside [0, classes) or a bad smoothing, before it writes.
 template <class T>
 LossSum cross_entropy(const CrossEntropy& settings, std::span<const T> logits, std::span<const std::int32_t> labels,
-                      int classes, std::span<T> dlogits) {
+                      int classes, std::span<T> dlogits, int threads = default_threads()) {
     settings.validate();
     const std::size_t rows = detail::rows_of(logits.size(), classes);
     detail::check_labels(rows, labels, classes);
@@ -132,7 +132,7 @@ LossSum cross_entropy(const CrossEntropy& settings, std::span<const T> logits, s
     const std::size_t chunk = (rows + partial.size() - 1) / partial.size();
     const double scale = 1.0 / static_cast<double>(rows);
     const auto chunks = static_cast<int>((rows + chunk - 1) / chunk);
-    parallel_for(chunks, detail::threads_for(logits.size()), [&](int c, int) {
+    parallel_for(chunks, detail::threads_for(logits.size(), threads), [&](int c, int) {
         const std::size_t begin = static_cast<std::size_t>(c) * chunk;
         LossSum sum;
         for (std::size_t i = begin; i < std::min(begin + chunk, rows); ++i) {
@@ -151,14 +151,14 @@ namespace detail {
 
 /// Softmax or its logarithm of every row; see there.
 template <bool Log, class T>
-void softmax_rows(std::span<const T> logits, int classes, std::span<T> out) {
+void softmax_rows(std::span<const T> logits, int classes, std::span<T> out, int threads) {
     const auto rows = static_cast<int>(rows_of(logits.size(), classes));
     if (out.size() != logits.size()) {
         throw ArgumentError("softmax: the output has " + std::to_string(out.size()) + " elements, the logits " +
                             std::to_string(logits.size()));
     }
     const std::size_t width = static_cast<std::size_t>(classes);
-    parallel_for(rows, threads_for(logits.size()), [&](int i, int) {
+    parallel_for(rows, threads_for(logits.size(), threads), [&](int i, int) {
         const auto x = logits.subspan(static_cast<std::size_t>(i) * width, width);
         const auto y = out.subspan(static_cast<std::size_t>(i) * width, width);
         const T top = x[static_cast<std::size_t>(argmax(x))];
@@ -179,14 +179,14 @@ void softmax_rows(std::span<const T> logits, int classes, std::span<T> out) {
 /// Probabilities of every row of n × classes logits; overflow-safe. `out` has their size and may be `logits`.
 /// Throws ArgumentError on a size that does not fit.
 template <class T>
-void softmax(std::span<const T> logits, int classes, std::span<T> out) {
-    detail::softmax_rows<false>(logits, classes, out);
+void softmax(std::span<const T> logits, int classes, std::span<T> out, int threads = default_threads()) {
+    detail::softmax_rows<false>(logits, classes, out, threads);
 }
 
 /// Logarithms of the probabilities, as `softmax`, exact where these would underflow.
 template <class T>
-void log_softmax(std::span<const T> logits, int classes, std::span<T> out) {
-    detail::softmax_rows<true>(logits, classes, out);
+void log_softmax(std::span<const T> logits, int classes, std::span<T> out, int threads = default_threads()) {
+    detail::softmax_rows<true>(logits, classes, out, threads);
 }
 
 }  // namespace ctnn::inline CTNN_ISA

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include <ctnn/core/error.hpp>
@@ -14,7 +15,7 @@
 
 namespace ctnn::inline CTNN_ISA {
 
-/// All settings that decide a run's numbers. The number of threads is not one of them.
+/// All settings of a trainer that decide a run's numbers; the loader has its own. The number of threads is none.
 struct TrainerSettings {
     CrossEntropy loss{};
     Sgd optimizer{};
@@ -71,21 +72,24 @@ class Trainer {
         : Trainer(model, TrainerSettings{loss, optimizer, schedule, batch_size, seed.value}, threads) {}
 
     /// One step on `samples` samples at `images` ([sample][row][column][channel]) with learning rate `lr`. `ids` key
-    /// dropout and may be null. Throws NumericError, before the parameters change, when the loss or, where clipping is
-    /// on, the gradient norm is not finite; batch norm's running statistics have then moved already.
+    /// dropout; where they are null, the place in the batch and the step do. Throws ArgumentError for more samples than
+    /// the batch size or a label that is none, NumericError, before the parameters change, when the loss or, where
+    /// clipping is on, the gradient norm is not finite; batch norm's running statistics have then moved already.
     StepResult step(const T* images, std::span<const std::int32_t> labels, const std::uint32_t* ids, double lr) {
         const int samples = static_cast<int>(labels.size());
-        const RandomKey key{settings_.seed, static_cast<std::uint32_t>(progress_.epoch), ids};
+        // Samples without ids are told apart by the step, so that no two steps draw the same masks.
+        const RandomKey key{settings_.seed,
+                            static_cast<std::uint32_t>(ids != nullptr ? progress_.epoch : progress_.step), ids};
         const auto logits = forward(model_, images, samples, workspace_, key);
         StepResult result;
         result.lr = lr;
-        result.loss =
-            cross_entropy<T>(settings_.loss, logits, labels, Net::classes, workspace_.output_gradient(samples));
-        if (!std::isfinite(result.loss.loss_sum)) { not_finite("loss"); }
+        result.loss = cross_entropy<T>(settings_.loss, logits, labels, Net::classes,
+                                       workspace_.output_gradient(samples), workspace_.threads());
+        if (!std::isfinite(result.loss.loss_sum)) { not_finite("loss", "parameter", model_.parameters()); }
         backward(model_, images, samples, workspace_, gradients_);
         result.gradient_norm = sgd_step<T>(settings_.optimizer, lr, model_.parameters().span(), gradients_.span(),
                                            velocity_.span(), Parameters<Net, T>::decayed, workspace_.threads());
-        if (!std::isfinite(result.gradient_norm)) { not_finite("gradient norm"); }
+        if (!std::isfinite(result.gradient_norm)) { not_finite("gradient norm", "gradient", gradients_); }
         ++progress_.step;
         return result;
     }
@@ -132,17 +136,19 @@ class Trainer {
         settings.schedule.validate();
         return settings;
     }
-    [[noreturn]] void not_finite(const char* what) const {
-        std::string where;
+    /// Names the first tensor of `arena` with a number that is not finite, if there is one.
+    [[noreturn]] void not_finite(const char* what, const std::string& kind, const Parameters<Net, T>& arena) const {
+        std::string where =
+            "every " + kind + " is finite: look at the input, lower the learning rate or clip gradients";
         for (const ParameterSlot& slot : ParameterLayout<Net>::slots) {
-            const auto values = model_.parameters().span().subspan(static_cast<std::size_t>(slot.offset),
-                                                                   static_cast<std::size_t>(slot.spec.dims.stored()));
-            if (where.empty() && !all_finite<T>(values)) { where = slot.name.view(); }
+            const auto values = arena.span().subspan(static_cast<std::size_t>(slot.offset),
+                                                     static_cast<std::size_t>(slot.spec.dims.stored()));
+            if (!all_finite<T>(values, workspace_.threads())) {
+                where = "the first " + kind + " that is not: " + std::string{slot.name.view()};
+                break;
+            }
         }
-        throw NumericError("step " + std::to_string(progress_.step) + ": the " + what + " is not finite" +
-                           (where.empty()
-                                ? "; every parameter is: look at the input, lower the learning rate or clip gradients"
-                                : "; the first parameter that is not: " + where));
+        throw NumericError("step " + std::to_string(progress_.step) + ": the " + what + " is not finite; " + where);
     }
 
     Model<Net, T>& model_;
