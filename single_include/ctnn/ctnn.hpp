@@ -6246,34 +6246,50 @@ namespace ctnn::inline CTNN_ISA {
 
 namespace detail {
 
-inline SafetensorsMetadata trainer_metadata(const TrainerSettings& s, const TrainerProgress& p) {
-    const auto number = [](auto x) { return std::to_string(x); };
-    return {{"format", "ctnn trainer 1"},
-            {"epoch", number(p.epoch)},
-            {"batch", number(p.batch)},
-            {"step", number(p.step)},
-            {"seed", number(s.seed)},
-            {"batch_size", number(s.batch_size)},
-            {"loss", "cross_entropy"},
-            {"label_smoothing", shortest(s.loss.label_smoothing)},
-            {"optimizer", "sgd"},
-            {"momentum", shortest(s.optimizer.momentum)},
-            {"nesterov", number(static_cast<int>(s.optimizer.nesterov))},
-            {"weight_decay", shortest(s.optimizer.weight_decay)},
-            {"decay_biases_and_norms", number(static_cast<int>(s.optimizer.decay_biases_and_norms))},
-            {"clip_norm", shortest(s.optimizer.clip_norm)},
-            {"schedule", std::string{name(s.schedule.kind)}},
-            {"lr", shortest(s.schedule.lr)},
-            {"epochs", number(s.schedule.epochs)},
-            {"warmup_epochs", shortest(s.schedule.warmup_epochs)},
-            {"step_size", number(s.schedule.step_size)},
-            {"gamma", shortest(s.schedule.gamma)},
-            {"power", shortest(s.schedule.power)},
-            {"final_lr_fraction", shortest(s.schedule.final_lr_fraction)},
-            {"pct_start", shortest(s.schedule.pct_start)},
-            {"div_factor", shortest(s.schedule.div_factor)},
-            {"final_div_factor", shortest(s.schedule.final_div_factor)},
-            {"anneal", s.schedule.anneal == Anneal::cosine ? "cosine" : "linear"}};
+/// Calls f(key, number) for every number among a trainer's settings: one list for writing and for reading.
+template <class Settings, class F>
+void for_trainer_numbers(Settings& s, F&& f) {
+    f("seed", s.seed);
+    f("batch_size", s.batch_size);
+    f("label_smoothing", s.loss.label_smoothing);
+    f("momentum", s.optimizer.momentum);
+    f("nesterov", s.optimizer.nesterov);
+    f("weight_decay", s.optimizer.weight_decay);
+    f("decay_biases_and_norms", s.optimizer.decay_biases_and_norms);
+    f("clip_norm", s.optimizer.clip_norm);
+    f("lr", s.schedule.lr);
+    f("epochs", s.schedule.epochs);
+    f("warmup_epochs", s.schedule.warmup_epochs);
+    f("step_size", s.schedule.step_size);
+    f("gamma", s.schedule.gamma);
+    f("power", s.schedule.power);
+    f("final_lr_fraction", s.schedule.final_lr_fraction);
+    f("pct_start", s.schedule.pct_start);
+    f("div_factor", s.schedule.div_factor);
+    f("final_div_factor", s.schedule.final_div_factor);
+}
+
+/// The text of a number that reads back as the same: a double with the fewest digits, a bool as 0 or 1.
+template <class N>
+std::string exact(N value) {
+    if constexpr (std::is_same_v<N, double>) {
+        return shortest(value);
+    } else {
+        return std::to_string(value);
+    }
+}
+
+inline SafetensorsMetadata trainer_metadata(const TrainerSettings& settings, const TrainerProgress& progress) {
+    SafetensorsMetadata metadata{{"format", "ctnn trainer 1"},
+                                 {"epoch", exact(progress.epoch)},
+                                 {"batch", exact(progress.batch)},
+                                 {"step", exact(progress.step)},
+                                 {"loss", "cross_entropy"},
+                                 {"optimizer", "sgd"},
+                                 {"schedule", std::string{name(settings.schedule.kind)}},
+                                 {"anneal", settings.schedule.anneal == Anneal::cosine ? "cosine" : "linear"}};
+    for_trainer_numbers(settings, [&](const char* key, auto value) { metadata.emplace_back(key, exact(value)); });
+    return metadata;
 }
 
 /// Reads metadata by key, with one clear error for what is missing or no number.
@@ -6314,14 +6330,13 @@ struct MetadataReader {
 
 /// A loader's settings as `further` metadata for save_trainer and load_trainer: they decide a run's numbers too.
 inline SafetensorsMetadata loader_metadata(const LoaderOptions& options) {
-    const auto number = [](auto x) { return std::to_string(x); };
-    return {{"loader_batch_size", number(options.batch_size)},
-            {"loader_seed", number(options.seed)},
-            {"shuffle", number(static_cast<int>(options.shuffle))},
-            {"augment", number(static_cast<int>(options.augment))},
-            {"crop_padding", number(options.crop_padding)},
-            {"flip", number(static_cast<int>(options.flip))},
-            {"drop_last", number(static_cast<int>(options.drop_last))}};
+    return {{"loader_batch_size", detail::exact(options.batch_size)},
+            {"loader_seed", detail::exact(options.seed)},
+            {"shuffle", detail::exact(options.shuffle)},
+            {"augment", detail::exact(options.augment)},
+            {"crop_padding", detail::exact(options.crop_padding)},
+            {"flip", detail::exact(options.flip)},
+            {"drop_last", detail::exact(options.drop_last)}};
 }
 
 /// Writes parameters, running statistics, velocity, progress and all settings of a trainer, atomically, and `further`
@@ -6349,27 +6364,10 @@ inline TrainerSettings load_trainer_settings(const std::filesystem::path& path) 
     reader.expect("loss", "cross_entropy");
     reader.expect("optimizer", "sgd");
     TrainerSettings s;
-    reader.read("seed", s.seed);
-    reader.read("batch_size", s.batch_size);
-    reader.read("label_smoothing", s.loss.label_smoothing);
-    reader.read("momentum", s.optimizer.momentum);
-    reader.read("nesterov", s.optimizer.nesterov);
-    reader.read("weight_decay", s.optimizer.weight_decay);
-    reader.read("decay_biases_and_norms", s.optimizer.decay_biases_and_norms);
-    reader.read("clip_norm", s.optimizer.clip_norm);
+    detail::for_trainer_numbers(s, [&](const char* key, auto& number) { reader.read(key, number); });
     try {
         s.schedule.kind = parse_schedule(reader.text("schedule"));
     } catch (const ArgumentError& error) { throw FileError(file.source + ": " + error.what()); }
-    reader.read("lr", s.schedule.lr);
-    reader.read("epochs", s.schedule.epochs);
-    reader.read("warmup_epochs", s.schedule.warmup_epochs);
-    reader.read("step_size", s.schedule.step_size);
-    reader.read("gamma", s.schedule.gamma);
-    reader.read("power", s.schedule.power);
-    reader.read("final_lr_fraction", s.schedule.final_lr_fraction);
-    reader.read("pct_start", s.schedule.pct_start);
-    reader.read("div_factor", s.schedule.div_factor);
-    reader.read("final_div_factor", s.schedule.final_div_factor);
     s.schedule.anneal = reader.text("anneal") == "linear" ? Anneal::linear : Anneal::cosine;
     if (s.schedule.anneal == Anneal::cosine) { reader.expect("anneal", "cosine"); }
     return s;

@@ -7,4 +7,5 @@
 
 using namespace ctnn;
 
-struct Bad : Sequential<Input<3, 8, 8>, Block<"features", Conv2d<4, Kernel<3>>, ReLU, MaxPool2d<Kernel<7>>>, Flatten, Linear<10>> {};
+struct Bad : Sequential<Input<3, 8, 8>, Block<"features", Conv2d<4, Kernel<3>>, ReLU, MaxPool2d<Kernel<7>>>, Flatten,
+                        Linear<10>> {};

@@ -7,9 +7,9 @@
 
 using namespace ctnn;
 
-struct Bad : Sequential<Input<3, 32, 32>,                                                                   //
+struct Bad : Sequential<Input<3, 32, 32>,                                                                      //
                         Conv2d<96, Kernel<11>, Stride<4>, Padding<2>>, ReLU, MaxPool2d<Kernel<3>, Stride<2>>,  //
-                        Conv2d<256, Kernel<5>, Padding<2>>, ReLU, MaxPool2d<Kernel<3>, Stride<2>>,              //
+                        Conv2d<256, Kernel<5>, Padding<2>>, ReLU, MaxPool2d<Kernel<3>, Stride<2>>,             //
                         Conv2d<384, Kernel<3>, Padding<1>>, ReLU,                                              //
                         Conv2d<384, Kernel<3>, Padding<1>>, ReLU,                                              //
                         Conv2d<256, Kernel<3>, Padding<1>>, ReLU,                                              //

@@ -150,6 +150,18 @@ TEST_CASE("checkpoint: a resumed run equals an unbroken one, with any number of 
     }
 }
 
+TEST_CASE("checkpoint: a trainer that was saved with a loader's options refuses another loader", "[io][checkpoint]") {
+    const Scratch scratch;
+    Model<Net> model{Seed{1}};
+    Trainer<Net> trainer{model, some_settings(), 1};
+    LoaderOptions options{.batch_size = 16, .seed = 3, .augment = true};
+    save_trainer(scratch / "state", trainer, loader_metadata(options));
+    CHECK_NOTHROW(load_trainer(scratch / "state", trainer, loader_metadata(options)));
+    options.seed = 4;
+    CHECK_THROWS_WITH(load_trainer(scratch / "state", trainer, loader_metadata(options)),
+                      Catch::Contains("loader_seed") && Catch::Contains("'3'") && Catch::Contains("'4'"));
+}
+
 TEST_CASE("checkpoint: the settings come back to the bit", "[io][checkpoint]") {
     const Scratch scratch;
     Model<Net> model{Seed{1}};

@@ -215,6 +215,7 @@ TEMPLATE_TEST_CASE("weights: a round trip keeps every bit", "[io][weights]", flo
 
     Model<Net, TestType> read{Seed{77}};
     CHECK(load_weights(scratch.path / "m", read) == info);
+    CHECK(load_model_info(scratch.path / "m") == info);
     CHECK(bytes_of(read) == bytes_of(model));
 
     // Equal models give equal bytes, wherever they lie and whatever lay there before; other ones do not.
