@@ -3170,7 +3170,9 @@ struct Vec {
         }
 #endif
         T part[width] = {};
-        for (int i = 0; i < count; ++i) { part[i] = p[i]; }
+        for (int i = 0; i < width; ++i) {  // a bound that the compiler can see
+            if (i < count) { part[i] = p[i]; }
+        }
         return load(part);
     }
     static CTNN_ALWAYS_INLINE Vec broadcast(T x) { return {Batch(x)}; }
@@ -3188,7 +3190,9 @@ struct Vec {
 #endif
         T part[width];
         store(part);
-        for (int i = 0; i < count; ++i) { p[i] = part[i]; }
+        for (int i = 0; i < width; ++i) {
+            if (i < count) { p[i] = part[i]; }
+        }
     }
     friend CTNN_ALWAYS_INLINE Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
     friend CTNN_ALWAYS_INLINE Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }

@@ -90,7 +90,9 @@ struct Vec {
         }
 #endif
         T part[width] = {};
-        for (int i = 0; i < count; ++i) { part[i] = p[i]; }
+        for (int i = 0; i < width; ++i) {  // a bound that the compiler can see
+            if (i < count) { part[i] = p[i]; }
+        }
         return load(part);
     }
     static CTNN_ALWAYS_INLINE Vec broadcast(T x) { return {Batch(x)}; }
@@ -108,7 +110,9 @@ struct Vec {
 #endif
         T part[width];
         store(part);
-        for (int i = 0; i < count; ++i) { p[i] = part[i]; }
+        for (int i = 0; i < width; ++i) {
+            if (i < count) { p[i] = part[i]; }
+        }
     }
     friend CTNN_ALWAYS_INLINE Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
     friend CTNN_ALWAYS_INLINE Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
