@@ -50,9 +50,7 @@ class Scratch {
     fs::path path = fs::temp_directory_path();
 };
 
-std::span<const std::byte> bytes(std::string_view text) {
-    return std::as_bytes(std::span{text});
-}
+std::span<const std::byte> bytes(std::string_view text) { return std::as_bytes(std::span{text}); }
 
 std::string text(const fs::path& path) {
     const auto content = read_file(path);

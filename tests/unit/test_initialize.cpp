@@ -13,8 +13,8 @@
 #else
 #include <ctnn/core/error.hpp>
 #include <ctnn/core/init.hpp>
-#include <ctnn/core/random.hpp>
 #include <ctnn/core/initialize.hpp>
+#include <ctnn/core/random.hpp>
 #endif
 
 namespace {

@@ -30,9 +30,7 @@ std::string refusal(std::string_view text) {
     return {};
 }
 
-std::string unquoted(std::string_view text) {
-    return parse_json(text, "t").get<std::string>("t");
-}
+std::string unquoted(std::string_view text) { return parse_json(text, "t").get<std::string>("t"); }
 
 }  // namespace
 

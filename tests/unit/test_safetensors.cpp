@@ -50,9 +50,7 @@ std::string refusal(const Bytes& bytes) {
     return {};
 }
 
-std::string refusal(std::string_view header, std::size_t data_size) {
-    return refusal(file(header, data_size));
-}
+std::string refusal(std::string_view header, std::size_t data_size) { return refusal(file(header, data_size)); }
 
 /// A header with the one tensor "t".
 std::string one(const std::string& dtype, const std::string& shape, const std::string& offsets) {
