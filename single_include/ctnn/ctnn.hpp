@@ -3928,9 +3928,10 @@ struct WeightGradient {
 
     template <int Channels, int... Kx>
     static void item_columns(const Span& s, T* to, std::integer_sequence<int, Kx...>) {
-        if (s.out_channels >= tile.blocks * block_size) {
+        constexpr bool always_whole = D.out_channels % (tile.blocks * block_size) == 0;
+        if (always_whole || s.out_channels >= tile.blocks * block_size) {
             (one_column<Channels, live_begin(Kx), live_end(Kx), true>(s, to, Kx), ...);
-        } else {
+        } else if constexpr (!always_whole) {
             (one_column<Channels, live_begin(Kx), live_end(Kx), false>(s, to, Kx), ...);
         }
     }
