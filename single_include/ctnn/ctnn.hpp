@@ -104,7 +104,7 @@ inline constexpr std::size_t block_alignment = 64;
 constexpr std::size_t round_up(std::size_t n, std::size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 /// An owning, zero-initialised, 64-byte aligned array of trivial elements whose size is fixed at construction.
-/// Movable and copyable (a copy is deep). Throws std::bad_alloc.
+/// Movable and copyable: a copy is deep, and copying to one of the same size allocates nothing. Throws std::bad_alloc.
 template <class T>
 class AlignedArray {
     static_assert(std::is_trivially_copyable_v<T>);
@@ -118,9 +118,14 @@ class AlignedArray {
         std::copy_n(other.data(), size_, data());
     }
     AlignedArray(AlignedArray&& other) noexcept : data_{std::move(other.data_)}, size_{std::exchange(other.size_, 0)} {}
-    AlignedArray& operator=(AlignedArray other) noexcept {
-        std::swap(data_, other.data_);
-        std::swap(size_, other.size_);
+    AlignedArray& operator=(const AlignedArray& other) {
+        if (size_ != other.size_) { return *this = AlignedArray{other}; }
+        std::copy_n(other.data(), size_, data());
+        return *this;
+    }
+    AlignedArray& operator=(AlignedArray&& other) noexcept {
+        data_ = std::move(other.data_);
+        size_ = std::exchange(other.size_, 0);
         return *this;
     }
     ~AlignedArray() = default;
@@ -5646,6 +5651,7 @@ struct LossSum {
         count += other.count;
         return *this;
     }
+    bool operator==(const LossSum&) const = default;
 };
 
 /// Index of the largest number; among equals the first.
@@ -6000,28 +6006,40 @@ inline constexpr std::array<std::pair<std::string_view, ScheduleKind>, 6> schedu
     {"linear", ScheduleKind::linear},
     {"cosine", ScheduleKind::cosine},
     {"polynomial", ScheduleKind::polynomial},
-    {"one_cycle", ScheduleKind::one_cycle},
+    {"one-cycle", ScheduleKind::one_cycle},
 }};
-}  // namespace detail
+inline constexpr std::array<std::pair<std::string_view, Anneal>, 2> anneal_names{{
+    {"cosine", Anneal::cosine},
+    {"linear", Anneal::linear},
+}};
 
-/// The schedule's name, the same as the enumerator's.
-constexpr std::string_view name(ScheduleKind kind) {
-    for (const auto& [text, k] : detail::schedule_names) {
-        if (k == kind) { return text; }
+template <class Names, class Enum>
+constexpr std::string_view name_of(const Names& names, Enum value) {
+    for (const auto& [text, known] : names) {
+        if (known == value) { return text; }
     }
     return "unknown";
 }
-
-/// The schedule of that name. Throws ArgumentError that lists the valid ones.
-inline ScheduleKind parse_schedule(std::string_view text) {
+template <class Names>
+auto named(const Names& names, std::string_view what, std::string_view text) {
     std::string valid;
-    for (const auto& [known, kind] : detail::schedule_names) {
-        if (known == text) { return kind; }
-        valid += valid.empty() ? "" : ", ";
-        valid += known;
+    for (const auto& [known, value] : names) {
+        if (known == text) { return value; }
+        (valid += valid.empty() ? "" : ", ") += known;
     }
-    throw ArgumentError(fmt::format("unknown schedule '{}', expected one of {}", text, valid));
+    throw ArgumentError(fmt::format("unknown {} '{}', expected one of {}", what, text, valid));
 }
+}  // namespace detail
+
+/// The name by which files and command lines know it: "one-cycle".
+constexpr std::string_view name(ScheduleKind kind) { return detail::name_of(detail::schedule_names, kind); }
+constexpr std::string_view name(Anneal anneal) { return detail::name_of(detail::anneal_names, anneal); }
+
+/// Reads a name. Throws ArgumentError that lists the valid ones.
+inline void parse_name(std::string_view text, ScheduleKind& to) {
+    to = detail::named(detail::schedule_names, "schedule", text);
+}
+inline void parse_name(std::string_view text, Anneal& to) { to = detail::named(detail::anneal_names, "anneal", text); }
 
 /// A schedule and its settings; those of other kinds are ignored. With warmup the rate rises linearly from 0 and
 /// multiplies the schedule: step counts its epochs from the start of training, the others begin where warmup ends.
@@ -6094,8 +6112,8 @@ struct Schedule {
 
 }  // namespace ctnn::inline CTNN_ISA
 
-// ---- ctnn/train/trainer.hpp
-// The training loop: forward, loss, backward, update, and the progress through epochs.
+// ---- ctnn/train/settings.hpp
+// Everything that decides a trainer's numbers, as one value that files can hold.
 
 namespace ctnn::inline CTNN_ISA {
 
@@ -6108,14 +6126,48 @@ struct TrainerSettings {
     std::uint64_t seed = 0;  ///< of dropout; the loader has its own
 };
 
-/// Where a run stands: epochs done, batches done in the current one, steps in all.
+/// Calls f(key, value) for every setting, values being numbers, bools and enumerations with name() and parse_name():
+/// one list for whoever writes, reads or compares them.
+template <class Settings, class F>
+void for_each_setting(Settings& s, F&& f) {
+    f("seed", s.seed);
+    f("batch_size", s.batch_size);
+    f("label_smoothing", s.loss.label_smoothing);
+    f("momentum", s.optimizer.momentum);
+    f("nesterov", s.optimizer.nesterov);
+    f("weight_decay", s.optimizer.weight_decay);
+    f("decay_biases_and_norms", s.optimizer.decay_biases_and_norms);
+    f("clip_norm", s.optimizer.clip_norm);
+    f("schedule", s.schedule.kind);
+    f("lr", s.schedule.lr);
+    f("epochs", s.schedule.epochs);
+    f("warmup_epochs", s.schedule.warmup_epochs);
+    f("step_size", s.schedule.step_size);
+    f("gamma", s.schedule.gamma);
+    f("power", s.schedule.power);
+    f("final_lr_fraction", s.schedule.final_lr_fraction);
+    f("pct_start", s.schedule.pct_start);
+    f("div_factor", s.schedule.div_factor);
+    f("final_div_factor", s.schedule.final_div_factor);
+    f("anneal", s.schedule.anneal);
+}
+
+}  // namespace ctnn::inline CTNN_ISA
+
+// ---- ctnn/train/trainer.hpp
+// The training loop: forward, loss, backward, update, and the progress through epochs.
+
+namespace ctnn::inline CTNN_ISA {
+
+/// Where a run stands: epochs done, batches done in the current one and their losses, steps in all.
 struct TrainerProgress {
     int epoch = 0, batch = 0;
     std::int64_t step = 0;
+    LossSum loss{};
     bool operator==(const TrainerProgress&) const = default;
 };
 
-/// One step, or the sum over steps.
+/// One step, or an epoch: the sum over its steps.
 struct StepResult {
     LossSum loss{};
     double lr = 0;             ///< of the last step
@@ -6157,49 +6209,64 @@ class Trainer {
 
     /// One step on `samples` samples at `images` ([sample][row][column][channel]) with learning rate `lr`. `ids` key
     /// dropout; where they are null, the place in the batch and the step do. Throws ArgumentError for more samples than
-    /// the batch size or a label that is none, NumericError, before the parameters change, when the loss or, where
-    /// clipping is on, the gradient norm is not finite; batch norm's running statistics have then moved already.
+    /// the batch size or a label that is none, and NumericError, which names step and layer, when the loss or, where
+    /// clipping is on, the gradient norm is not finite. The model is then as it was before the step.
     StepResult step(const T* images, std::span<const std::int32_t> labels, const std::uint32_t* ids, double lr) {
         const int samples = static_cast<int>(labels.size());
         // Samples without ids are told apart by the step, so that no two steps draw the same masks.
         const RandomKey key{settings_.seed,
                             static_cast<std::uint32_t>(ids != nullptr ? progress_.epoch : progress_.step), ids};
-        const auto logits = forward(model_, images, samples, workspace_, key);
+        buffers_before_ = model_.buffers();
         StepResult result;
         result.lr = lr;
-        result.loss = cross_entropy<T>(settings_.loss, logits, labels, Net::classes,
-                                       workspace_.output_gradient(samples), workspace_.threads());
-        if (!std::isfinite(result.loss.loss_sum)) { not_finite("loss", "parameter", model_.parameters()); }
+        result.loss = forward_and_loss(images, labels, key, nullptr);
+        if (!std::isfinite(result.loss.loss_sum)) {
+            model_.buffers() = buffers_before_;
+            loss_not_finite(images, labels, key);
+        }
         backward(model_, images, samples, workspace_, gradients_);
         result.gradient_norm = sgd_step<T>(settings_.optimizer, lr, model_.parameters().span(), gradients_.span(),
                                            velocity_.span(), Parameters<Net, T>::decayed, workspace_.threads());
-        if (!std::isfinite(result.gradient_norm)) { not_finite("gradient norm", "gradient", gradients_); }
+        if (!std::isfinite(result.gradient_norm)) {
+            model_.buffers() = buffers_before_;
+            not_finite("gradient norm", "the first gradient that is not: " + first_not_finite(gradients_));
+        }
         ++progress_.step;
         return result;
     }
 
     /// The rest of the current epoch: the loader starts it at the batch where this trainer stands. `after_step(result)`
-    /// is called with every step's result and may return false to stop; then the epoch stays unfinished.
+    /// is called with every step's result and may return false to stop; then the epoch stays unfinished. The result's
+    /// loss is that of the epoch from its first batch on, also where another call or another process began it.
     template <class AfterStep>
     StepResult train_epoch(BatchLoader& loader, AfterStep&& after_step) {
         StepResult total;
+        total.loss = progress_.loss;
         loader.start_epoch(progress_.epoch, progress_.batch);
         while (const MiniBatch* batch = loader.next()) {
             const double at = progress_.epoch + static_cast<double>(progress_.batch) / loader.batches();
             const StepResult result =
                 step(batch->images.data(), batch->labels, batch->ids.data(), settings_.schedule.at(at));
             ++progress_.batch;
-            total.loss += result.loss;
-            total.lr = result.lr;
-            total.gradient_norm = result.gradient_norm;
+            progress_.loss += result.loss;
+            total = result;
+            total.loss = progress_.loss;
             if (!after_step(result)) { return total; }
         }
         ++progress_.epoch;
         progress_.batch = 0;
+        progress_.loss = {};
         return total;
     }
     StepResult train_epoch(BatchLoader& loader) {
         return train_epoch(loader, [](const StepResult&) { return true; });
+    }
+
+    /// Throws NumericError that names the first parameter tensor with a number that is not finite: to be called before
+    /// a good checkpoint is replaced, because without clipping a step looks at the loss alone.
+    void require_finite() const {
+        const std::string name = first_not_finite(model_.parameters());
+        if (!name.empty()) { not_finite("model", "the first parameter that is not: " + name); }
     }
 
     [[nodiscard]] const TrainerSettings& settings() const { return settings_; }
@@ -6220,25 +6287,59 @@ class Trainer {
         settings.schedule.validate();
         return settings;
     }
-    /// Names the first tensor of `arena` with a number that is not finite, if there is one.
-    [[noreturn]] void not_finite(const char* what, const std::string& kind, const Parameters<Net, T>& arena) const {
-        std::string where =
-            "every " + kind + " is finite: look at the input, lower the learning rate or clip gradients";
+    /// Forward, loss and its gradient. Where `broken` points to −1 it becomes the first stage whose output is not
+    /// finite: one instantiation serves the step and the search behind a failed one.
+    LossSum forward_and_loss(const T* images, std::span<const std::int32_t> labels, const RandomKey& key, int* broken) {
+        const int samples = static_cast<int>(labels.size());
+        const auto logits = forward(model_, images, samples, workspace_, key, [&](int stage) {
+            if (broken != nullptr && *broken < 0 && !is_finite_behind(stage, samples)) { *broken = stage; }
+        });
+        return cross_entropy<T>(settings_.loss, logits, labels, Net::classes, workspace_.output_gradient(samples),
+                                workspace_.threads());
+    }
+    bool is_finite_behind(int stage, int samples) {
+        const auto s = static_cast<std::size_t>(stage);
+        const auto n = static_cast<std::size_t>(samples * StageList::at(s).out.size());
+        return all_finite<T>(std::span<const T>{workspace_.at(s, Slot::output), n}, workspace_.threads());
+    }
+
+    [[noreturn]] void loss_not_finite(const T* images, std::span<const std::int32_t> labels, const RandomKey& key) {
+        const auto n = labels.size() * static_cast<std::size_t>(Net::input_shape.size());
+        if (!all_finite<T>(std::span{images, n}, workspace_.threads())) { not_finite("loss", "the input is not"); }
+        int broken = -1;
+        forward_and_loss(images, labels, key, &broken);
+        model_.buffers() = buffers_before_;
+        std::string where = "every layer's output is";
+        if (broken >= 0) {
+            const StageSpec& stage = StageList::at(static_cast<std::size_t>(broken));
+            where = "the first output that is not: layer " + std::to_string(stage.begin);
+            where += ", " + std::string{Net::description.layers[stage.begin].type};
+            if (stage.end > stage.begin + 1) { where += ", to layer " + std::to_string(stage.end - 1); }
+        }
+        const std::string parameter = first_not_finite(model_.parameters());
+        if (!parameter.empty()) { where += "; the first parameter that is not: " + parameter; }
+        not_finite("loss", where + "; lower the learning rate, warm up, or clip gradients");
+    }
+    /// The name of the first tensor with a number that is not finite, or nothing.
+    std::string first_not_finite(const Parameters<Net, T>& arena) const {
         for (const ParameterSlot& slot : ParameterLayout<Net>::slots) {
             const auto values = arena.span().subspan(static_cast<std::size_t>(slot.offset),
                                                      static_cast<std::size_t>(slot.spec.dims.stored()));
-            if (!all_finite<T>(values, workspace_.threads())) {
-                where = "the first " + kind + " that is not: " + std::string{slot.name.view()};
-                break;
-            }
+            if (!all_finite<T>(values, workspace_.threads())) { return std::string{slot.name.view()}; }
         }
+        return {};
+    }
+    [[noreturn]] void not_finite(const char* what, const std::string& where) const {
         throw NumericError("step " + std::to_string(progress_.step) + ": the " + what + " is not finite; " + where);
     }
+
+    using StageList = typename Training<Net, T>::StageList;
 
     Model<Net, T>& model_;
     TrainerSettings settings_;
     TrainerProgress progress_;
     Parameters<Net, T> gradients_, velocity_;
+    Buffers<Net, T> buffers_before_;  // those of before the step
     Workspace<Training<Net, T>> workspace_;
 };
 
@@ -6251,34 +6352,14 @@ namespace ctnn::inline CTNN_ISA {
 
 namespace detail {
 
-/// Calls f(key, number) for every number among a trainer's settings: one list for writing and for reading.
-template <class Settings, class F>
-void for_trainer_numbers(Settings& s, F&& f) {
-    f("seed", s.seed);
-    f("batch_size", s.batch_size);
-    f("label_smoothing", s.loss.label_smoothing);
-    f("momentum", s.optimizer.momentum);
-    f("nesterov", s.optimizer.nesterov);
-    f("weight_decay", s.optimizer.weight_decay);
-    f("decay_biases_and_norms", s.optimizer.decay_biases_and_norms);
-    f("clip_norm", s.optimizer.clip_norm);
-    f("lr", s.schedule.lr);
-    f("epochs", s.schedule.epochs);
-    f("warmup_epochs", s.schedule.warmup_epochs);
-    f("step_size", s.schedule.step_size);
-    f("gamma", s.schedule.gamma);
-    f("power", s.schedule.power);
-    f("final_lr_fraction", s.schedule.final_lr_fraction);
-    f("pct_start", s.schedule.pct_start);
-    f("div_factor", s.schedule.div_factor);
-    f("final_div_factor", s.schedule.final_div_factor);
-}
-
-/// The text of a number that reads back as the same: a double with the fewest digits, a bool as 0 or 1.
+/// The text of a setting that reads back as the same: a double with the fewest digits, a bool as 0 or 1, an
+/// enumeration by its name.
 template <class N>
 std::string exact(N value) {
     if constexpr (std::is_same_v<N, double>) {
         return shortest(value);
+    } else if constexpr (std::is_enum_v<N>) {
+        return std::string{name(value)};
     } else {
         return std::to_string(value);
     }
@@ -6289,11 +6370,12 @@ inline SafetensorsMetadata trainer_metadata(const TrainerSettings& settings, con
                                  {"epoch", exact(progress.epoch)},
                                  {"batch", exact(progress.batch)},
                                  {"step", exact(progress.step)},
+                                 {"epoch_loss_sum", exact(progress.loss.loss_sum)},
+                                 {"epoch_correct", exact(progress.loss.correct)},
+                                 {"epoch_count", exact(progress.loss.count)},
                                  {"loss", "cross_entropy"},
-                                 {"optimizer", "sgd"},
-                                 {"schedule", std::string{name(settings.schedule.kind)}},
-                                 {"anneal", settings.schedule.anneal == Anneal::cosine ? "cosine" : "linear"}};
-    for_trainer_numbers(settings, [&](const char* key, auto value) { metadata.emplace_back(key, exact(value)); });
+                                 {"optimizer", "sgd"}};
+    for_each_setting(settings, [&](const char* key, auto value) { metadata.emplace_back(key, exact(value)); });
     return metadata;
 }
 
@@ -6322,6 +6404,13 @@ struct MetadataReader {
         int number = 0;
         read(key, number);
         to = number != 0;
+    }
+    template <class Enum>
+        requires std::is_enum_v<Enum>
+    void read(const char* key, Enum& to) const {
+        try {
+            parse_name(text(key), to);
+        } catch (const ArgumentError& error) { throw FileError(file.source + ": " + error.what()); }
     }
     void expect(const char* key, const std::string& expected) const {
         if (text(key) != expected) {
@@ -6369,12 +6458,7 @@ inline TrainerSettings load_trainer_settings(const std::filesystem::path& path) 
     reader.expect("loss", "cross_entropy");
     reader.expect("optimizer", "sgd");
     TrainerSettings s;
-    detail::for_trainer_numbers(s, [&](const char* key, auto& number) { reader.read(key, number); });
-    try {
-        s.schedule.kind = parse_schedule(reader.text("schedule"));
-    } catch (const ArgumentError& error) { throw FileError(file.source + ": " + error.what()); }
-    s.schedule.anneal = reader.text("anneal") == "linear" ? Anneal::linear : Anneal::cosine;
-    if (s.schedule.anneal == Anneal::cosine) { reader.expect("anneal", "cosine"); }
+    for_each_setting(s, [&](const char* key, auto& value) { reader.read(key, value); });
     return s;
 }
 
@@ -6396,6 +6480,9 @@ void load_trainer(const std::filesystem::path& path, Trainer<Net, T>& trainer,
     reader.read("epoch", progress.epoch);
     reader.read("batch", progress.batch);
     reader.read("step", progress.step);
+    reader.read("epoch_loss_sum", progress.loss.loss_sum);
+    reader.read("epoch_correct", progress.loss.correct);
+    reader.read("epoch_count", progress.loss.count);
     for (const auto& [key, value] : detail::trainer_metadata(trainer.settings(), progress)) {
         reader.expect(key.c_str(), value);
     }

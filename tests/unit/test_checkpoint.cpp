@@ -191,6 +191,25 @@ TEST_CASE("checkpoint: the settings come back to the bit", "[io][checkpoint]") {
     CHECK(read.schedule.anneal == settings.schedule.anneal);
 }
 
+TEST_CASE("checkpoint: an epoch's loss counts the batches before the stop", "[io][checkpoint]") {
+    const Scratch scratch;
+    const Dataset data = make_synthetic(70, 0, 1).train;
+    Model<Net> model{Seed{4}}, other{Seed{5}};
+    Trainer<Net> stopped{model, some_settings(), 1}, resumed{other, some_settings(), 2};
+    train(stopped, data, 2);
+    save_trainer(scratch / "stopped", stopped);
+    load_trainer(scratch / "stopped", resumed);
+    CHECK(resumed.progress() == stopped.progress());
+    CHECK(resumed.progress().loss.count == 32);
+
+    BatchLoader loader = loader_of(data);
+    const LossSum in_one_go = stopped.train_epoch(loader).loss;
+    CHECK(in_one_go.count == 70);
+    CHECK(in_one_go.loss_sum > 70.0);
+    CHECK(resumed.train_epoch(loader).loss == in_one_go);
+    CHECK(resumed.progress().loss.count == 0);
+}
+
 TEST_CASE("checkpoint: a file that does not fit leaves the trainer as it was", "[io][checkpoint]") {
     const Scratch scratch;
     const Dataset data = make_synthetic(70, 0, 1).train;
@@ -255,11 +274,11 @@ TEST_CASE("checkpoint: a file that does not fit leaves the trainer as it was", "
 
     // The good file does fit.
     CHECK(message_of([&] { load_trainer(scratch / "good", trainer); }).empty());
-    CHECK(trainer.progress() == TrainerProgress{0, 2, 2});
+    CHECK(trainer.progress().step == 2);
     CHECK(files(scratch, trainer).second == good_bytes);
 }
 
-TEST_CASE("trainer: a number that is not finite stops the step before the parameters change", "[trainer]") {
+TEST_CASE("trainer: a number that is not finite stops the step and leaves the model as it was", "[trainer]") {
     TrainerSettings settings = some_settings();
     settings.optimizer.clip_norm = GENERATE(0.0, 1.0);
     Model<Net> model{Seed{1}};
@@ -271,14 +290,39 @@ TEST_CASE("trainer: a number that is not finite stops the step before the parame
     trainer.step(images.data(), labels, nullptr, 0.01);
     trainer.step(images.data(), labels, nullptr, 0.01);
 
-    const std::vector<float> before{model.parameters().span().begin(), model.parameters().span().end()};
-    images[5000] = GENERATE(std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity());
+    // The place where the number appears is named, also where every parameter is still finite.
+    constexpr float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
+    struct Case {
+        bool in_input;
+        float value;
+        std::size_t count;
+        const char* named;
+    };
+    const Case c = GENERATE(Case{true, nan, 1, "loss is not finite; the input is not"},
+                            Case{true, inf, 1, "loss is not finite; the input is not"},
+                            Case{false, 1e38f, 5 * 7 * 7 * 16, "output that is not: layer 6, Linear; lower"},
+                            Case{false, inf, 1, "layer 6, Linear; the first parameter that is not: 6.weight; lower"});
+    float* const at = c.in_input ? &images[5000] : model.parameters().data() + ParameterLayout<Net>::offset(6, 0);
+    std::fill_n(at, c.count, c.value);
+    const auto numbers = [&] {
+        std::vector<float> all{model.parameters().span().begin(), model.parameters().span().end()};
+        all.insert(all.end(), model.buffers().span().begin(), model.buffers().span().end());
+        return all;
+    };
+    const std::vector<float> before = numbers();
+    if (c.value == inf && !c.in_input) {
+        CHECK_THROWS_WITH(trainer.require_finite(),
+                          "step 2: the model is not finite; the first parameter that is not: 6.weight");
+    } else {
+        CHECK_NOTHROW(trainer.require_finite());
+    }
     std::string message;
     try {
         trainer.step(images.data(), labels, nullptr, 0.01);
     } catch (const NumericError& error) { message = error.what(); }
     CHECK_THAT(message, Catch::StartsWith("step 2: the "));
-    CHECK_THAT(message, Catch::Contains("is not finite; every parameter is"));
-    CHECK(std::vector<float>(model.parameters().span().begin(), model.parameters().span().end()) == before);
+    CHECK_THAT(message, Catch::Contains(c.named));
+    CHECK(numbers() == before);
+    CHECK(model.buffers().batches_tracked == 2);
     CHECK(trainer.progress().step == 2);
 }

@@ -119,12 +119,23 @@ TEST_CASE("one-cycle with no rise or no fall has no division by zero", "[schedul
 }
 
 TEST_CASE("names of schedules go both ways", "[schedule]") {
-    for (const auto kind : kinds) { CHECK(ctnn::parse_schedule(ctnn::name(kind)) == kind); }
-    CHECK(ctnn::parse_schedule("one_cycle") == ScheduleKind::one_cycle);
-    CHECK_THROWS_AS(ctnn::parse_schedule("Cosine"), ctnn::ArgumentError);
+    for (const auto kind : kinds) {
+        ScheduleKind found{};
+        ctnn::parse_name(ctnn::name(kind), found);
+        CHECK(found == kind);
+    }
+    ScheduleKind kind = ScheduleKind::step;
+    CHECK_THROWS_AS(ctnn::parse_name("Cosine", kind), ctnn::ArgumentError);
     CHECK_THROWS_WITH(
-        ctnn::parse_schedule("cosin"),
-        "unknown schedule 'cosin', expected one of constant, step, linear, cosine, polynomial, one_cycle");
+        ctnn::parse_name("cosin", kind),
+        "unknown schedule 'cosin', expected one of constant, step, linear, cosine, polynomial, one-cycle");
+    CHECK(kind == ScheduleKind::step);
+    ctnn::parse_name("one-cycle", kind);
+    CHECK(kind == ScheduleKind::one_cycle);
+    ctnn::Anneal anneal{};
+    ctnn::parse_name("linear", anneal);
+    CHECK(anneal == ctnn::Anneal::linear);
+    CHECK_THROWS_AS(ctnn::parse_name("cubic", anneal), ctnn::ArgumentError);
 }
 
 TEST_CASE("a schedule refuses settings outside their range", "[schedule]") {

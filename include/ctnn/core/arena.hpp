@@ -19,7 +19,7 @@ inline constexpr std::size_t block_alignment = 64;
 constexpr std::size_t round_up(std::size_t n, std::size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 /// An owning, zero-initialised, 64-byte aligned array of trivial elements whose size is fixed at construction.
-/// Movable and copyable (a copy is deep). Throws std::bad_alloc.
+/// Movable and copyable: a copy is deep, and copying to one of the same size allocates nothing. Throws std::bad_alloc.
 template <class T>
 class AlignedArray {
     static_assert(std::is_trivially_copyable_v<T>);
@@ -33,9 +33,14 @@ class AlignedArray {
         std::copy_n(other.data(), size_, data());
     }
     AlignedArray(AlignedArray&& other) noexcept : data_{std::move(other.data_)}, size_{std::exchange(other.size_, 0)} {}
-    AlignedArray& operator=(AlignedArray other) noexcept {
-        std::swap(data_, other.data_);
-        std::swap(size_, other.size_);
+    AlignedArray& operator=(const AlignedArray& other) {
+        if (size_ != other.size_) { return *this = AlignedArray{other}; }
+        std::copy_n(other.data(), size_, data());
+        return *this;
+    }
+    AlignedArray& operator=(AlignedArray&& other) noexcept {
+        data_ = std::move(other.data_);
+        size_ = std::exchange(other.size_, 0);
         return *this;
     }
     ~AlignedArray() = default;

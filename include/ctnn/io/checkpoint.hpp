@@ -16,34 +16,14 @@ namespace ctnn::inline CTNN_ISA {
 
 namespace detail {
 
-/// Calls f(key, number) for every number among a trainer's settings: one list for writing and for reading.
-template <class Settings, class F>
-void for_trainer_numbers(Settings& s, F&& f) {
-    f("seed", s.seed);
-    f("batch_size", s.batch_size);
-    f("label_smoothing", s.loss.label_smoothing);
-    f("momentum", s.optimizer.momentum);
-    f("nesterov", s.optimizer.nesterov);
-    f("weight_decay", s.optimizer.weight_decay);
-    f("decay_biases_and_norms", s.optimizer.decay_biases_and_norms);
-    f("clip_norm", s.optimizer.clip_norm);
-    f("lr", s.schedule.lr);
-    f("epochs", s.schedule.epochs);
-    f("warmup_epochs", s.schedule.warmup_epochs);
-    f("step_size", s.schedule.step_size);
-    f("gamma", s.schedule.gamma);
-    f("power", s.schedule.power);
-    f("final_lr_fraction", s.schedule.final_lr_fraction);
-    f("pct_start", s.schedule.pct_start);
-    f("div_factor", s.schedule.div_factor);
-    f("final_div_factor", s.schedule.final_div_factor);
-}
-
-/// The text of a number that reads back as the same: a double with the fewest digits, a bool as 0 or 1.
+/// The text of a setting that reads back as the same: a double with the fewest digits, a bool as 0 or 1, an
+/// enumeration by its name.
 template <class N>
 std::string exact(N value) {
     if constexpr (std::is_same_v<N, double>) {
         return shortest(value);
+    } else if constexpr (std::is_enum_v<N>) {
+        return std::string{name(value)};
     } else {
         return std::to_string(value);
     }
@@ -54,11 +34,12 @@ inline SafetensorsMetadata trainer_metadata(const TrainerSettings& settings, con
                                  {"epoch", exact(progress.epoch)},
                                  {"batch", exact(progress.batch)},
                                  {"step", exact(progress.step)},
+                                 {"epoch_loss_sum", exact(progress.loss.loss_sum)},
+                                 {"epoch_correct", exact(progress.loss.correct)},
+                                 {"epoch_count", exact(progress.loss.count)},
                                  {"loss", "cross_entropy"},
-                                 {"optimizer", "sgd"},
-                                 {"schedule", std::string{name(settings.schedule.kind)}},
-                                 {"anneal", settings.schedule.anneal == Anneal::cosine ? "cosine" : "linear"}};
-    for_trainer_numbers(settings, [&](const char* key, auto value) { metadata.emplace_back(key, exact(value)); });
+                                 {"optimizer", "sgd"}};
+    for_each_setting(settings, [&](const char* key, auto value) { metadata.emplace_back(key, exact(value)); });
     return metadata;
 }
 
@@ -87,6 +68,13 @@ struct MetadataReader {
         int number = 0;
         read(key, number);
         to = number != 0;
+    }
+    template <class Enum>
+        requires std::is_enum_v<Enum>
+    void read(const char* key, Enum& to) const {
+        try {
+            parse_name(text(key), to);
+        } catch (const ArgumentError& error) { throw FileError(file.source + ": " + error.what()); }
     }
     void expect(const char* key, const std::string& expected) const {
         if (text(key) != expected) {
@@ -134,12 +122,7 @@ inline TrainerSettings load_trainer_settings(const std::filesystem::path& path) 
     reader.expect("loss", "cross_entropy");
     reader.expect("optimizer", "sgd");
     TrainerSettings s;
-    detail::for_trainer_numbers(s, [&](const char* key, auto& number) { reader.read(key, number); });
-    try {
-        s.schedule.kind = parse_schedule(reader.text("schedule"));
-    } catch (const ArgumentError& error) { throw FileError(file.source + ": " + error.what()); }
-    s.schedule.anneal = reader.text("anneal") == "linear" ? Anneal::linear : Anneal::cosine;
-    if (s.schedule.anneal == Anneal::cosine) { reader.expect("anneal", "cosine"); }
+    for_each_setting(s, [&](const char* key, auto& value) { reader.read(key, value); });
     return s;
 }
 
@@ -161,6 +144,9 @@ void load_trainer(const std::filesystem::path& path, Trainer<Net, T>& trainer,
     reader.read("epoch", progress.epoch);
     reader.read("batch", progress.batch);
     reader.read("step", progress.step);
+    reader.read("epoch_loss_sum", progress.loss.loss_sum);
+    reader.read("epoch_correct", progress.loss.correct);
+    reader.read("epoch_count", progress.loss.count);
     for (const auto& [key, value] : detail::trainer_metadata(trainer.settings(), progress)) {
         reader.expect(key.c_str(), value);
     }

@@ -40,6 +40,7 @@ struct LossSum {
         count += other.count;
         return *this;
     }
+    bool operator==(const LossSum&) const = default;
 };
 
 /// Index of the largest number; among equals the first.

@@ -36,28 +36,40 @@ inline constexpr std::array<std::pair<std::string_view, ScheduleKind>, 6> schedu
     {"linear", ScheduleKind::linear},
     {"cosine", ScheduleKind::cosine},
     {"polynomial", ScheduleKind::polynomial},
-    {"one_cycle", ScheduleKind::one_cycle},
+    {"one-cycle", ScheduleKind::one_cycle},
 }};
-}  // namespace detail
+inline constexpr std::array<std::pair<std::string_view, Anneal>, 2> anneal_names{{
+    {"cosine", Anneal::cosine},
+    {"linear", Anneal::linear},
+}};
 
-/// The schedule's name, the same as the enumerator's.
-constexpr std::string_view name(ScheduleKind kind) {
-    for (const auto& [text, k] : detail::schedule_names) {
-        if (k == kind) { return text; }
+template <class Names, class Enum>
+constexpr std::string_view name_of(const Names& names, Enum value) {
+    for (const auto& [text, known] : names) {
+        if (known == value) { return text; }
     }
     return "unknown";
 }
-
-/// The schedule of that name. Throws ArgumentError that lists the valid ones.
-inline ScheduleKind parse_schedule(std::string_view text) {
+template <class Names>
+auto named(const Names& names, std::string_view what, std::string_view text) {
     std::string valid;
-    for (const auto& [known, kind] : detail::schedule_names) {
-        if (known == text) { return kind; }
-        valid += valid.empty() ? "" : ", ";
-        valid += known;
+    for (const auto& [known, value] : names) {
+        if (known == text) { return value; }
+        (valid += valid.empty() ? "" : ", ") += known;
     }
-    throw ArgumentError(fmt::format("unknown schedule '{}', expected one of {}", text, valid));
+    throw ArgumentError(fmt::format("unknown {} '{}', expected one of {}", what, text, valid));
 }
+}  // namespace detail
+
+/// The name by which files and command lines know it: "one-cycle".
+constexpr std::string_view name(ScheduleKind kind) { return detail::name_of(detail::schedule_names, kind); }
+constexpr std::string_view name(Anneal anneal) { return detail::name_of(detail::anneal_names, anneal); }
+
+/// Reads a name. Throws ArgumentError that lists the valid ones.
+inline void parse_name(std::string_view text, ScheduleKind& to) {
+    to = detail::named(detail::schedule_names, "schedule", text);
+}
+inline void parse_name(std::string_view text, Anneal& to) { to = detail::named(detail::anneal_names, "anneal", text); }
 
 /// A schedule and its settings; those of other kinds are ignored. With warmup the rate rises linearly from 0 and
 /// multiplies the schedule: step counts its epochs from the start of training, the others begin where warmup ends.
