@@ -208,6 +208,15 @@ TEST_CASE("checkpoint: an epoch's loss counts the batches before the stop", "[io
     CHECK(in_one_go.loss_sum > 70.0);
     CHECK(resumed.train_epoch(loader).loss == in_one_go);
     CHECK(resumed.progress().loss.count == 0);
+
+    // Stopped behind the last batch, there is no step left to take the rate from.
+    Model<Net> third{Seed{6}};
+    Trainer<Net> behind{third, some_settings(), 1};
+    train(behind, data, 5);
+    CHECK(behind.progress().batch == 5);
+    const double lr = some_settings().schedule.at(0.8);
+    CHECK(lr != some_settings().schedule.at(1.0));
+    CHECK(behind.train_epoch(loader).lr == lr);
 }
 
 TEST_CASE("checkpoint: a file that does not fit leaves the trainer as it was", "[io][checkpoint]") {

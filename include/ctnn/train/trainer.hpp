@@ -98,11 +98,11 @@ class Trainer {
     StepResult train_epoch(BatchLoader& loader, AfterStep&& after_step) {
         StepResult total;
         total.loss = progress_.loss;
+        total.lr = settings_.schedule.at(position(progress_.batch - 1, loader));
         loader.start_epoch(progress_.epoch, progress_.batch);
         while (const MiniBatch* batch = loader.next()) {
-            const double at = progress_.epoch + static_cast<double>(progress_.batch) / loader.batches();
-            const StepResult result =
-                step(batch->images.data(), batch->labels, batch->ids.data(), settings_.schedule.at(at));
+            const double lr = settings_.schedule.at(position(progress_.batch, loader));
+            const StepResult result = step(batch->images.data(), batch->labels, batch->ids.data(), lr);
             ++progress_.batch;
             progress_.loss += result.loss;
             total = result;
@@ -137,6 +137,10 @@ class Trainer {
     void resume_at(const TrainerProgress& progress) { progress_ = progress; }
 
   private:
+    /// Of a batch of the current epoch, in epochs.
+    [[nodiscard]] double position(int batch, const BatchLoader& loader) const {
+        return progress_.epoch + static_cast<double>(batch) / loader.batches();
+    }
     static const TrainerSettings& checked(const TrainerSettings& settings) {
         settings.loss.validate();
         settings.optimizer.validate();

@@ -1,0 +1,45 @@
+// The subcommands behind the command line.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include <ctnn/train/metrics.hpp>
+
+#include "settings.hpp"
+#include "terminal.hpp"
+
+namespace alexnet {
+
+struct TrainRequest {
+    RunSettings settings;          ///< of a new run
+    std::filesystem::path out;     ///< of a new run; empty: a free name below runs/
+    std::filesystem::path resume;  ///< the folder of the run to continue; empty: a new run
+    std::string data_dir;          ///< where the data of a resumed run lie now; empty: where they lay
+    int threads = 1;
+    int stop_after = 0;   ///< epochs; 0: all
+    std::string program;  ///< how the tool was called
+};
+
+/// Exit status: 0, or 128 + the signal that ended it, with everything saved. Throws ctnn::Error.
+int train(TrainRequest request, Terminal& terminal);
+
+struct EvalRequest {
+    std::string model;  ///< empty: the one that the file names
+    std::filesystem::path weights;
+    std::string dataset, data_dir;
+    int batch_size = 250, threads = 1;
+};
+void evaluate(const EvalRequest& request, Terminal& terminal);
+
+/// Loss, top-5, recalls, and last the accuracy.
+void print_metrics(const ctnn::Metrics& metrics, const std::vector<std::string>& class_names, Terminal& terminal);
+
+struct InfoRequest {
+    std::string model = "small";
+    bool all = false;
+    int batch_size = 128, threads = 1;
+};
+void print_info(const InfoRequest& request, Terminal& terminal);
+
+}  // namespace alexnet

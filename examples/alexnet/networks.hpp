@@ -1,0 +1,82 @@
+// The networks that the tool knows, each behind an interface, so that whatever does not depend on their types is
+// compiled once.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <ctnn/core/layer.hpp>
+#include <ctnn/data/dataset.hpp>
+#include <ctnn/io/weights.hpp>
+#include <ctnn/train/metrics.hpp>
+#include <ctnn/train/trainer.hpp>
+
+namespace alexnet {
+
+/// A model and its trainer.
+class TrainedNetwork {
+  public:
+    virtual ~TrainedNetwork() = default;
+
+    virtual ctnn::StepResult train_epoch(ctnn::BatchLoader& loader,
+                                         const std::function<bool(const ctnn::StepResult&)>& after_step) = 0;
+    virtual ctnn::Metrics evaluate(const ctnn::Dataset& data, std::vector<std::uint32_t> indices) = 0;
+    [[nodiscard]] virtual const ctnn::TrainerProgress& progress() const = 0;
+    /// Throws NumericError.
+    virtual void require_finite() const = 0;
+
+    virtual void save_weights(const std::filesystem::path& path, const ctnn::ModelInfo& info) const = 0;
+    virtual void save_state(const std::filesystem::path& path, const ctnn::SafetensorsMetadata& further) const = 0;
+    virtual void load_state(const std::filesystem::path& path, const ctnn::SafetensorsMetadata& further) = 0;
+};
+
+/// Bytes of a plan: per sample, fixed, per thread.
+struct PlanBytes {
+    std::size_t sample, fixed, thread;
+
+    [[nodiscard]] std::size_t total(int batch, int threads) const {
+        return sample * static_cast<std::size_t>(batch) + fixed + thread * static_cast<std::size_t>(threads);
+    }
+};
+
+/// What `alexnet info` prints.
+struct NetworkInfo {
+    std::span<const ctnn::LayerInfo> layers;
+    std::vector<std::pair<std::size_t, std::size_t>> stages;  ///< layers [begin, end) of each
+    std::int64_t parameters, multiply_adds;
+    std::size_t parameter_bytes;  ///< of the arena
+    PlanBytes training, inference;
+};
+
+/// Settings with which a network trains well.
+struct Recipe {
+    double lr, label_smoothing, clip_norm;
+};
+
+struct NetworkEntry {
+    std::string_view name;  ///< on the command line
+    std::string_view type;  ///< in C++
+    Recipe recipe;
+    NetworkInfo (*info)();
+    std::unique_ptr<TrainedNetwork> (*start)(const ctnn::TrainerSettings& settings, int threads);
+    /// Loads weights and evaluates them. Throws FileError where they are of another network.
+    ctnn::Metrics (*evaluate)(const std::filesystem::path& weights, const ctnn::Dataset& data, int batch, int threads);
+};
+
+NetworkEntry small_network();
+NetworkEntry alexnet32_network();
+
+/// All of them, in the order in which they are listed.
+std::span<const NetworkEntry> networks();
+
+/// The network of that name or type. Throws ArgumentError that lists the names.
+const NetworkEntry& find_network(std::string_view name);
+
+}  // namespace alexnet

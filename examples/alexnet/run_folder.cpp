@@ -1,0 +1,145 @@
+#include "run_folder.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <span>
+#include <sstream>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <ctnn/core/error.hpp>
+#include <ctnn/io/file.hpp>
+#include <ctnn/io/json_parser.hpp>
+
+namespace alexnet {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view csv_header =
+    "epoch,lr,train_loss,train_accuracy,eval_loss,eval_accuracy,images_per_second,seconds";
+
+std::string read_text(const fs::path& path) {
+    const auto bytes = ctnn::read_file(path);
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+void write_text(const fs::path& path, std::string_view text) {
+    ctnn::write_file_atomically(path, std::as_bytes(std::span{text}));
+}
+
+/// Reads a row, or says what is wrong with it.
+EpochRow parse_row(std::string_view line, const std::string& place, int epoch) {
+    EpochRow row{};
+    const char* at = line.data();
+    const char* const end = at + line.size();
+    bool good = true;
+    const auto read = [&](auto& to, char before) {
+        if (before != '\0') { good = good && at != end && *at++ == before; }
+        const auto result = std::from_chars(at, end, to);
+        good = good && result.ec == std::errc{};
+        at = result.ptr;
+    };
+    read(row.epoch, '\0');
+    for (double* value : {&row.lr, &row.train_loss, &row.train_accuracy, &row.eval_loss, &row.eval_accuracy,
+                          &row.images_per_second, &row.seconds}) {
+        read(*value, ',');
+    }
+    if (!good || at != end || row.epoch != epoch) {
+        throw ctnn::FileError(
+            fmt::format("{}: found {}, expected epoch {} and seven numbers", place, ctnn::detail::shown(line), epoch));
+    }
+    return row;
+}
+
+}  // namespace
+
+RunFolder RunFolder::create(const fs::path& path) {
+    RunFolder folder{path};
+    std::error_code error;
+    for (const fs::path& file : folder.files()) {
+        if (fs::exists(file, error)) {
+            throw ctnn::FileError(
+                fmt::format("{}: found there already, expected a folder without a run; go on with "
+                            "this one by --resume {}, or choose another by --out",
+                            file.string(), path.string()));
+        }
+    }
+    fs::create_directories(path, error);
+    if (error) { throw ctnn::FileError(path.string() + ": cannot create the folder: " + error.message()); }
+    return folder;
+}
+
+void RunFolder::begin(const RunSettings& settings, ctnn::Json::Object about) {
+    write_rows();
+    about.emplace_back("settings", to_json(settings));
+    write_text(this->settings(), ctnn::write_json(about, 2) + "\n");
+}
+
+void RunFolder::discard() const {
+    std::error_code ignored;
+    for (const fs::path& file : files()) { fs::remove(file, ignored); }
+    fs::remove(path_, ignored);  // unless something else is in it
+}
+
+std::array<fs::path, 5> RunFolder::files() const { return {settings(), table(), state(), last(), best()}; }
+
+RunSettings RunFolder::read_settings(const fs::path& path) {
+    const std::string place = RunFolder{path}.settings().string();
+    const ctnn::Json json = ctnn::parse_json(read_text(place), place);
+    return run_settings(json.field<ctnn::Json::Object>("settings", place), place + ": key \"settings\"");
+}
+
+RunFolder RunFolder::open(const fs::path& path, int epochs) {
+    RunFolder folder{path};
+    const std::string place = folder.table().string();
+    std::istringstream text{read_text(place)};
+    std::string line;
+    std::getline(text, line);
+    if (line != csv_header) {
+        throw ctnn::FileError(fmt::format("{}: line 1: found {}, expected {}", place, ctnn::detail::shown(line),
+                                          ctnn::detail::shown(csv_header)));
+    }
+    for (int epoch = 1; epoch <= epochs; ++epoch) {
+        const std::string at = fmt::format("{}: line {}", place, epoch + 1);
+        if (!std::getline(text, line)) {
+            throw ctnn::FileError(fmt::format("{}: found the end of the file, expected epochs up to {}", at, epochs));
+        }
+        folder.rows_.push_back(parse_row(line, at, epoch));
+    }
+    return folder;
+}
+
+fs::path RunFolder::free_name(const RunSettings& settings) {
+    const std::string name = "runs/" + settings.model + "-" + settings.dataset;
+    std::error_code error;
+    for (int n = 1;; ++n) {
+        fs::path path = n == 1 ? name : name + "-" + std::to_string(n);
+        if (!fs::exists(path, error)) { return path; }
+    }
+}
+
+void RunFolder::add(const EpochRow& row) {
+    rows_.push_back(row);
+    write_rows();
+}
+
+void RunFolder::write_rows() const {
+    std::string text{csv_header};
+    for (const EpochRow& r : rows_) {
+        text += fmt::format("\n{},{},{},{},{},{},{:.1f},{:.3f}", r.epoch, r.lr, r.train_loss, r.train_accuracy,
+                            r.eval_loss, r.eval_accuracy, r.images_per_second, r.seconds);
+    }
+    write_text(table(), text + "\n");
+}
+
+const EpochRow* RunFolder::best_row() const {
+    const auto best = std::ranges::max_element(rows_, {}, &EpochRow::eval_accuracy);
+    return best == rows_.end() ? nullptr : &*best;
+}
+
+}  // namespace alexnet

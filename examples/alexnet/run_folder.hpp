@@ -1,0 +1,70 @@
+// A run's folder: its settings, its table of epochs and its checkpoints.
+#pragma once
+
+#include <array>
+#include <filesystem>
+#include <utility>
+#include <vector>
+
+#include <ctnn/io/json.hpp>
+
+#include "settings.hpp"
+
+namespace alexnet {
+
+/// A row of metrics.csv. Accuracies are shares, 0 to 1; `eval` is the validation split where there is one, else the
+/// test set.
+struct EpochRow {
+    int epoch;
+    double lr, train_loss, train_accuracy, eval_loss, eval_accuracy, images_per_second, seconds;
+};
+
+/// Every file is written beside its place and renamed, so that what was there is whole until the new one is.
+///
+/// | file | what |
+/// |---|---|
+/// | run.json | settings and versions |
+/// | metrics.csv | a row an epoch |
+/// | last.safetensors | the weights behind the last epoch, or behind the last step of an interrupted run |
+/// | best.safetensors | the weights of the epoch with the highest accuracy |
+/// | trainer.safetensors | everything that resuming needs |
+class RunFolder {
+  public:
+    /// Makes the folder of a new run. Throws FileError where one of its files is there already, or no right to write.
+    static RunFolder create(const std::filesystem::path& path);
+    /// Writes run.json and an empty table: from then on it is a run.
+    void begin(const RunSettings& settings, ctnn::Json::Object about);
+    /// Removes what a run that could not begin has left.
+    void discard() const;
+
+    /// The folder of a run that has `epochs` epochs behind it: rows of later ones, which a killed run may have left,
+    /// are forgotten. Throws FileError.
+    static RunFolder open(const std::filesystem::path& path, int epochs);
+    static RunSettings read_settings(const std::filesystem::path& path);
+
+    /// A name below runs/ that is not taken.
+    static std::filesystem::path free_name(const RunSettings& settings);
+
+    [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+    [[nodiscard]] std::filesystem::path last() const { return path_ / "last.safetensors"; }
+    [[nodiscard]] std::filesystem::path best() const { return path_ / "best.safetensors"; }
+    [[nodiscard]] std::filesystem::path state() const { return state(path_); }
+    [[nodiscard]] std::filesystem::path table() const { return path_ / "metrics.csv"; }
+    [[nodiscard]] std::filesystem::path settings() const { return path_ / "run.json"; }
+    static std::filesystem::path state(const std::filesystem::path& path) { return path / "trainer.safetensors"; }
+
+    void add(const EpochRow& row);
+    [[nodiscard]] const std::vector<EpochRow>& rows() const { return rows_; }
+    /// The row with the highest accuracy, the first among equals; null before the first epoch.
+    [[nodiscard]] const EpochRow* best_row() const;
+
+  private:
+    explicit RunFolder(std::filesystem::path path) : path_{std::move(path)} {}
+    void write_rows() const;
+    [[nodiscard]] std::array<std::filesystem::path, 5> files() const;
+
+    std::filesystem::path path_;
+    std::vector<EpochRow> rows_;
+};
+
+}  // namespace alexnet

@@ -1,0 +1,105 @@
+#include "terminal.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+namespace alexnet {
+
+namespace {
+
+bool is_terminal(int descriptor) {
+    const char* term = std::getenv("TERM");
+    return ::isatty(descriptor) == 1 && !(term != nullptr && std::string_view{term} == "dumb");
+}
+
+std::string painted(std::string_view text, Colour colour, int descriptor) {
+    const char* no_color = std::getenv("NO_COLOR");
+    const bool plain = colour == Colour::none || !is_terminal(descriptor) || (no_color != nullptr && *no_color != '\0');
+    if (plain) { return std::string{text}; }
+    const int code = colour == Colour::dim ? 2 : colour == Colour::bold ? 1 : colour == Colour::green ? 32 : 31;
+    return fmt::format("\033[{}m{}\033[0m", code, text);
+}
+
+}  // namespace
+
+Terminal::Terminal(bool quiet) : quiet_{quiet}, draws_{!quiet && is_terminal(STDERR_FILENO)} {}
+
+void Terminal::line(std::string_view text, Colour colour) {
+    if (!quiet_) { result(text, colour); }
+}
+
+void Terminal::result(std::string_view text, Colour colour) {
+    clear_transient();
+    fmt::print("{}\n", painted(text, colour, STDOUT_FILENO));
+    std::fflush(stdout);  // a log is followed while it grows
+}
+
+void Terminal::error(std::string_view text) {
+    clear_transient();
+    fmt::print(stderr, "{} {}\n", painted("alexnet:", Colour::red, STDERR_FILENO), text);
+}
+
+void Terminal::transient(std::string_view text) {
+    if (!draws_) { return; }
+    fmt::print(stderr, "\r{}\033[K", text.substr(0, width()));
+    drawn_ = true;
+}
+
+std::size_t Terminal::width() const {
+    winsize size{};
+    if (!draws_) { return 0; }
+    // The last column stays free: some terminals wrap when it is written.
+    return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col - 1u : 79;
+}
+
+void Terminal::clear_transient() {
+    if (drawn_) { fmt::print(stderr, "\r\033[K"); }
+    drawn_ = false;
+}
+
+EpochBar::EpochBar(Terminal& terminal, int epoch, int epochs, std::int64_t samples, std::int64_t done)
+    : terminal_{terminal}, epoch_{epoch}, epochs_{epochs}, samples_{samples}, first_{done}, done_{done} {}
+
+void EpochBar::update(std::int64_t done, double loss, double accuracy) {
+    done_ = done;
+    const std::chrono::duration<double> since = Clock::now() - drawn_;
+    if (since.count() < (terminal_.draws() ? 0.1 : 30.0) && done < samples_) { return; }
+    drawn_ = Clock::now();
+    if (terminal_.draws()) {
+        terminal_.transient(text(loss, accuracy));
+    } else if (done < samples_) {
+        terminal_.line(text(loss, accuracy));
+    }
+}
+
+double EpochBar::seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+double EpochBar::images_per_second() const { return static_cast<double>(done_ - first_) / std::max(seconds(), 1e-9); }
+
+std::string EpochBar::text(double loss, double accuracy) const {
+    const double share = static_cast<double>(done_) / static_cast<double>(samples_);
+    const std::int64_t left = samples_ - done_ + samples_ * (epochs_ - epoch_);
+    const std::string epoch = fmt::format("epoch {}/{} ", epoch_, epochs_);
+    const std::string numbers =
+        fmt::format("{:3.0f} %  {:4.0f} images/s  loss {:.4f}  acc {:5.2f} %  left {}", 100 * share, images_per_second(),
+                    loss, 100 * accuracy, duration(static_cast<double>(left) / std::max(images_per_second(), 1e-9)));
+    // What the line has left over is the bar's.
+    const std::size_t taken = epoch.size() + numbers.size() + std::string_view{"[] "}.size();
+    const std::size_t room = terminal_.width() > taken + 4 ? std::min<std::size_t>(terminal_.width() - taken, 40) : 0;
+    if (room == 0) { return epoch + numbers; }
+    const std::string full(static_cast<std::size_t>(share * static_cast<double>(room)), '#');
+    return fmt::format("{}[{:.<{}}] {}", epoch, full, room, numbers);
+}
+
+std::string duration(double seconds) {
+    const auto s = static_cast<std::int64_t>(seconds + 0.5);
+    return s < 3600 ? fmt::format("{}:{:02}", s / 60, s % 60)
+                    : fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
+}
+
+}  // namespace alexnet

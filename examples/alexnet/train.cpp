@@ -1,0 +1,226 @@
+// alexnet train: the loop over epochs, and what it leaves behind.
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <ctnn/io/checkpoint.hpp>
+
+#include "commands.hpp"
+#include "data.hpp"
+#include "interrupt.hpp"
+#include "networks.hpp"
+#include "run_folder.hpp"
+
+namespace alexnet {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* isa =
+#define ALEXNET_TEXT(x) #x
+#define ALEXNET_TEXT_OF(x) ALEXNET_TEXT(x)
+    ALEXNET_TEXT_OF(CTNN_ISA);
+
+ctnn::Json::Object versions(const NetworkEntry& entry, int threads) {
+    const auto [major, minor, patch] = ctnn::version;
+#if defined(__clang__)
+    const char* compiler = "Clang " __clang_version__;
+#else
+    const char* compiler = "GCC " __VERSION__;
+#endif
+    return {{"ctnn", fmt::format("{}.{}.{}", major, minor, patch)},
+            {"compiler", compiler},
+            {"isa", isa},
+            {"threads", threads},
+            {"network", entry.type}};
+}
+
+ctnn::LoaderOptions loader_options(const RunSettings& settings) {
+    return {.batch_size = settings.trainer.batch_size, .seed = settings.trainer.seed, .augment = settings.augment};
+}
+
+/// Which samples of the training set train, and which validate.
+std::pair<std::vector<std::uint32_t>, std::vector<std::uint32_t>> split(const RunSettings& settings, std::size_t size) {
+    if (settings.val_size >= static_cast<std::int64_t>(size)) {
+        throw ctnn::ArgumentError(
+            fmt::format("--val-size is {}, expected less than the {} training images", settings.val_size, size));
+    }
+    auto parts = ctnn::split_by_index(size, static_cast<std::size_t>(settings.val_size));
+    if (settings.limit_train > 0) {
+        parts.first.resize(std::min(parts.first.size(), static_cast<std::size_t>(settings.limit_train)));
+    }
+    return parts;
+}
+
+/// A run in progress.
+class Run {
+  public:
+    Run(TrainRequest request, Terminal& terminal)
+        : request_{std::move(request)},
+          terminal_{terminal},
+          resumed_{!request_.resume.empty()},
+          settings_{resumed_ ? RunFolder::read_settings(request_.resume) : request_.settings},
+          entry_{find_network(settings_.model)},
+          network_{entry_.start(settings_.trainer, request_.threads)},
+          data_{open_data(settings_.dataset, request_.data_dir.empty() ? settings_.data_dir : request_.data_dir)},
+          parts_{split(settings_, data_.train.size())},
+          loader_{data_.train, parts_.first, loader_options(settings_)},
+          info_{std::string{entry_.type}, data_.train.normalization, data_.train.class_names},
+          folder_{open_folder()} {}
+
+    int operator()() {
+        print_start();
+        const int epochs = settings_.trainer.schedule.epochs;
+        const int last = request_.stop_after > 0 ? std::min(request_.stop_after, epochs) : epochs;
+        while (network_->progress().epoch < last) {
+            if (!epoch()) {
+                save();
+                terminal_.result(fmt::format("stopped in epoch {}, step {}; saved in {}",
+                                             network_->progress().epoch + 1, network_->progress().step,
+                                             folder_.path().string()));
+                say_how_to_resume();
+                return 128 + interrupted();
+            }
+        }
+        if (network_->progress().epoch < epochs) {
+            terminal_.result(fmt::format("stopped after {} of {} epochs; saved in {}", network_->progress().epoch,
+                                         epochs, folder_.path().string()));
+            say_how_to_resume();
+        } else {
+            print_end();
+        }
+        return 0;
+    }
+
+  private:
+    RunFolder open_folder() {
+        const ctnn::SafetensorsMetadata loader = ctnn::loader_metadata(loader_.options());
+        if (resumed_) {
+            network_->load_state(RunFolder::state(request_.resume), loader);
+            return RunFolder::open(request_.resume, network_->progress().epoch);
+        }
+        RunFolder folder = RunFolder::create(request_.out.empty() ? RunFolder::free_name(settings_) : request_.out);
+        try {
+            // From the first moment on there is something to resume, and whatever keeps it from being written shows.
+            network_->save_state(folder.state(), loader);
+            folder.begin(settings_, versions(entry_, request_.threads));
+        } catch (...) {
+            folder.discard();
+            throw;
+        }
+        return folder;
+    }
+
+    /// Trains and evaluates one epoch, or returns false where it was interrupted.
+    bool epoch() {
+        const ctnn::TrainerProgress& progress = network_->progress();
+        const int number = progress.epoch + 1;
+        EpochBar bar{terminal_, number, settings_.trainer.schedule.epochs, static_cast<std::int64_t>(loader_.samples()),
+                     progress.loss.count};
+        const ctnn::StepResult result = network_->train_epoch(loader_, [&](const ctnn::StepResult&) {
+            const auto n = static_cast<double>(progress.loss.count);
+            bar.update(progress.loss.count, progress.loss.loss_sum / n, static_cast<double>(progress.loss.correct) / n);
+            return interrupted() == 0;
+        });
+        if (progress.epoch < number) { return false; }
+        const double seconds = bar.seconds(), rate = bar.images_per_second();
+
+        terminal_.transient("evaluating");
+        network_->require_finite();
+        const ctnn::Metrics metrics = evaluate();
+        const auto n = static_cast<double>(result.loss.count);
+        const double best = folder_.best_row() != nullptr ? folder_.best_row()->eval_accuracy : -1.0;
+        const EpochRow row{.epoch = number,
+                           .lr = result.lr,
+                           .train_loss = result.loss.loss_sum / n,
+                           .train_accuracy = static_cast<double>(result.loss.correct) / n,
+                           .eval_loss = metrics.mean_loss(),
+                           .eval_accuracy = metrics.accuracy(),
+                           .images_per_second = rate,
+                           .seconds = seconds};
+        // The trainer's state comes last: until it is there, a resumed run repeats the epoch and writes the same files.
+        if (row.eval_accuracy > best) { network_->save_weights(folder_.best(), info_); }
+        folder_.add(row);
+        save();
+        print_row(row, row.eval_accuracy > best);
+        return true;
+    }
+    ctnn::Metrics evaluate() {
+        if (has_validation()) { return network_->evaluate(data_.train, parts_.second); }
+        test_ = evaluate_test();
+        return *test_;
+    }
+    ctnn::Metrics evaluate_test() { return network_->evaluate(data_.test, ctnn::all_indices(data_.test.size())); }
+    [[nodiscard]] bool has_validation() const { return !parts_.second.empty(); }
+
+    void save() {
+        network_->require_finite();
+        network_->save_weights(folder_.last(), info_);
+        network_->save_state(folder_.state(), ctnn::loader_metadata(loader_.options()));
+    }
+
+    void print_start() {
+        const NetworkInfo about = entry_.info();
+        terminal_.line(fmt::format(
+            "{}: {} parameters, {:.1f} million multiply-adds an image; training plan {:.1f} MiB", entry_.type,
+            about.parameters, static_cast<double>(about.multiply_adds) / 1e6,
+            static_cast<double>(about.training.total(settings_.trainer.batch_size, request_.threads)) / (1 << 20)));
+        terminal_.line(fmt::format(
+            "{}: {} images train, {} validate, {} test",
+            data_title(settings_.dataset, request_.data_dir.empty() ? settings_.data_dir : request_.data_dir),
+            parts_.first.size(), parts_.second.size(), data_.test.size()));
+        terminal_.line(fmt::format("{} {} on {} thread{}", resumed_ ? "resuming" : "run in", folder_.path().string(),
+                                   request_.threads, request_.threads == 1 ? "" : "s"));
+        terminal_.line(fmt::format("epoch       lr  train loss  train acc  {0:>4} loss  {0:>4} acc  images/s   time",
+                                   has_validation() ? "val" : "test"),
+                       Colour::dim);
+        const EpochRow* best = folder_.best_row();
+        for (const EpochRow& row : folder_.rows()) { print_row(row, &row == best); }
+    }
+    void print_row(const EpochRow& row, bool best) {
+        terminal_.line(fmt::format("{:5} {:8.5f} {:11.4f} {:8.2f} % {:10.4f} {:7.2f} % {:9.0f} {:>6}", row.epoch,
+                                   row.lr, row.train_loss, 100 * row.train_accuracy, row.eval_loss,
+                                   100 * row.eval_accuracy, row.images_per_second, duration(row.seconds)),
+                       best ? Colour::green : Colour::none);
+    }
+    void print_end() {
+        terminal_.transient("evaluating");
+        print_metrics(test_ ? *test_ : evaluate_test(), data_.test.class_names, terminal_);
+        const EpochRow& best = *folder_.best_row();
+        terminal_.result(fmt::format(
+            "results in {}: best.safetensors (epoch {}, {} accuracy {:.2f} %), last.safetensors, "
+            "metrics.csv, run.json",
+            folder_.path().string(), best.epoch, has_validation() ? "validation" : "test", 100 * best.eval_accuracy));
+    }
+    void say_how_to_resume() {
+        terminal_.result(fmt::format("to go on: {} train --resume {}", request_.program, folder_.path().string()));
+    }
+
+    TrainRequest request_;
+    Terminal& terminal_;
+    bool resumed_;
+    RunSettings settings_;
+    const NetworkEntry& entry_;
+    std::unique_ptr<TrainedNetwork> network_;
+    ctnn::TrainTest data_;
+    std::pair<std::vector<std::uint32_t>, std::vector<std::uint32_t>> parts_;
+    ctnn::BatchLoader loader_;
+    ctnn::ModelInfo info_;
+    RunFolder folder_;
+    std::optional<ctnn::Metrics> test_;  // behind the last epoch
+};
+
+}  // namespace
+
+int train(TrainRequest request, Terminal& terminal) {
+    catch_interrupts();
+    return Run{std::move(request), terminal}();
+}
+
+}  // namespace alexnet
