@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include <ctnn/kernels/parallel.hpp>
+#include <ctnn/core/parallel.hpp>
 
 namespace ctnn::inline CTNN_ISA::bench {
 

@@ -4,7 +4,7 @@
 #include <cstddef>
 
 #include <ctnn/core/arena.hpp>
-#include <ctnn/kernels/parallel.hpp>
+#include <ctnn/core/parallel.hpp>
 #include <ctnn/kernels/simd.hpp>
 
 #include "measure.hpp"

@@ -27,9 +27,7 @@ int main() {
                     Schedule{.kind = ScheduleKind::one_cycle, .lr = 0.05, .epochs = epochs}, 64};
     for (int epoch = 0; epoch < epochs; ++epoch) {
         const LossSum loss = trainer.train_epoch(loader).loss;
-        const auto n = static_cast<double>(loss.count);
-        std::printf("epoch %d: loss %.3f, accuracy %.1f %%\n", epoch + 1, loss.loss_sum / n,
-                    100 * static_cast<double>(loss.correct) / n);
+        std::printf("epoch %d: loss %.3f, accuracy %.1f %%\n", epoch + 1, loss.mean(), 100 * loss.accuracy());
     }
 
     Workspace<Inference<Net>> workspace{64};

@@ -51,10 +51,8 @@ void train(const TrainTest& data, const Recipe& recipe, int epochs, const std::s
         const StepResult result = trainer.train_epoch(loader);
         const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
         test = evaluate(model.view(), data.test, all_indices(data.test.size()), workspace);
-        const auto n = static_cast<double>(result.loss.count);
-        fmt::print("{:5} {:7.4f} {:11.4f} {:8.2f} % {:10.4f} {:7.2f} % {:8.1f}\n", epoch, result.lr,
-                   result.loss.loss_sum / n, 100 * static_cast<double>(result.loss.correct) / n, test.mean_loss(),
-                   100 * test.accuracy(), seconds.count());
+        fmt::print("{:5} {:7.4f} {:11.4f} {:8.2f} % {:10.4f} {:7.2f} % {:8.1f}\n", epoch, result.lr, result.loss.mean(),
+                   100 * result.loss.accuracy(), test.mean_loss(), 100 * test.accuracy(), seconds.count());
         std::fflush(stdout);
     }
     fmt::print("top-5 {:.2f} %\nrecall", 100 * test.top5());

@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 compilers=${*:-gcc clang}
 
-packages="g++ cmake ninja-build libxsimd-dev libfmt-dev catch2 python3 clang-format-19"
+packages="g++ cmake ninja-build libxsimd-dev libfmt-dev libcli11-dev catch2 python3 clang-format-19"
 presets=""
 for compiler in $compilers; do
     case $compiler in
@@ -15,28 +15,8 @@ for compiler in $compilers; do
     esac
 done
 
-if command -v dpkg-query >/dev/null; then
-    missing=""
-    for package in $packages; do
-        case $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) in
-            *" installed") ;;
-            *) missing="$missing $package" ;;
-        esac
-    done
-    if [ -n "$missing" ]; then
-        if [ "$(id -u)" = 0 ]; then
-            as_root="env"
-        elif sudo -n true 2>/dev/null; then
-            as_root="sudo env"
-        else
-            echo "tests/run.sh: missing packages, and no right to install them: apt-get install$missing" >&2
-            exit 1
-        fi
-        $as_root apt-get update
-        # shellcheck disable=SC2086  # a list of words
-        $as_root DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
-    fi
-fi
+# shellcheck disable=SC2086  # a list of words
+examples/require_packages.sh tests/run.sh $packages
 
 mkdir -p build
 : >build/CTestTestfile.cmake

@@ -13,7 +13,7 @@
 #include <CLI/CLI.hpp>
 
 #include <ctnn/core/error.hpp>
-#include <ctnn/kernels/parallel.hpp>
+#include <ctnn/core/parallel.hpp>
 
 #include "commands.hpp"
 #include "data.hpp"
@@ -176,7 +176,8 @@ std::string default_dataset(const std::string& data_dir, bool named, Terminal& t
 
 int run(int argc, char** argv) {
     CLI::App app{"Trains, evaluates and describes the AlexNet family.", "alexnet"};
-    app.require_subcommand(1);
+    app.require_subcommand(0, 1);
+    app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     app.footer(examples);
     app.set_version_flag("--version", std::to_string(ctnn::version.major) + "." + std::to_string(ctnn::version.minor) +
                                           "." + std::to_string(ctnn::version.patch));
@@ -239,6 +240,9 @@ int run(int argc, char** argv) {
                                   "--help");
     }
 
+    if (app.get_subcommands().empty()) {
+        throw ctnn::ArgumentError("found no subcommand, expected train, eval or info; see alexnet --help");
+    }
     Terminal terminal{quiet};
     if (info_app.parsed()) {
         info.threads = threads;

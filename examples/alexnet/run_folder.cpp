@@ -86,6 +86,17 @@ void RunFolder::discard() const {
     fs::remove(path_, ignored);  // unless something else is in it
 }
 
+void RunFolder::remove_temporaries() const {
+    std::vector<fs::path> left;
+    std::error_code ignored;
+    for (const fs::directory_entry& entry : fs::directory_iterator{path_, ignored}) {
+        for (const fs::path& file : files()) {
+            if (entry.path().string().starts_with(file.string() + ".tmp")) { left.push_back(entry.path()); }
+        }
+    }
+    for (const fs::path& file : left) { fs::remove(file, ignored); }
+}
+
 std::array<fs::path, 5> RunFolder::files() const { return {settings(), table(), state(), last(), best()}; }
 
 RunSettings RunFolder::read_settings(const fs::path& path) {
@@ -96,6 +107,7 @@ RunSettings RunFolder::read_settings(const fs::path& path) {
 
 RunFolder RunFolder::open(const fs::path& path, int epochs) {
     RunFolder folder{path};
+    folder.remove_temporaries();
     const std::string place = folder.table().string();
     std::istringstream text{read_text(place)};
     std::string line;

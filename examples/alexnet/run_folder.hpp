@@ -61,6 +61,8 @@ class RunFolder {
   private:
     explicit RunFolder(std::filesystem::path path) : path_{std::move(path)} {}
     void write_rows() const;
+    /// Those that a killed run was writing.
+    void remove_temporaries() const;
     [[nodiscard]] std::array<std::filesystem::path, 5> files() const;
 
     std::filesystem::path path_;

@@ -65,15 +65,15 @@ void Terminal::clear_transient() {
 EpochBar::EpochBar(Terminal& terminal, int epoch, int epochs, std::int64_t samples, std::int64_t done)
     : terminal_{terminal}, epoch_{epoch}, epochs_{epochs}, samples_{samples}, first_{done}, done_{done} {}
 
-void EpochBar::update(std::int64_t done, double loss, double accuracy) {
-    done_ = done;
+void EpochBar::update(const ctnn::LossSum& loss) {
+    done_ = loss.count;
     const std::chrono::duration<double> since = Clock::now() - drawn_;
-    if (since.count() < (terminal_.draws() ? 0.1 : 30.0) && done < samples_) { return; }
+    if (since.count() < (terminal_.draws() ? 0.1 : 30.0) && done_ < samples_) { return; }
     drawn_ = Clock::now();
     if (terminal_.draws()) {
-        terminal_.transient(text(loss, accuracy));
-    } else if (done < samples_) {
-        terminal_.line(text(loss, accuracy));
+        terminal_.transient(text(loss));
+    } else if (done_ < samples_) {
+        terminal_.line(text(loss));
     }
 }
 
@@ -81,13 +81,13 @@ double EpochBar::seconds() const { return std::chrono::duration<double>(Clock::n
 
 double EpochBar::images_per_second() const { return static_cast<double>(done_ - first_) / std::max(seconds(), 1e-9); }
 
-std::string EpochBar::text(double loss, double accuracy) const {
+std::string EpochBar::text(const ctnn::LossSum& loss) const {
     const double share = static_cast<double>(done_) / static_cast<double>(samples_);
     const std::int64_t left = samples_ - done_ + samples_ * (epochs_ - epoch_);
     const std::string epoch = fmt::format("epoch {}/{} ", epoch_, epochs_);
-    const std::string numbers =
-        fmt::format("{:3.0f} %  {:4.0f} images/s  loss {:.4f}  acc {:5.2f} %  left {}", 100 * share, images_per_second(),
-                    loss, 100 * accuracy, duration(static_cast<double>(left) / std::max(images_per_second(), 1e-9)));
+    const std::string numbers = fmt::format("{:3.0f} %  {:4.0f} images/s  loss {:.4f}  acc {:5.2f} %  left {}",
+                                            100 * share, images_per_second(), loss.mean(), 100 * loss.accuracy(),
+                                            duration(static_cast<double>(left) / std::max(images_per_second(), 1e-9)));
     // What the line has left over is the bar's.
     const std::size_t taken = epoch.size() + numbers.size() + std::string_view{"[] "}.size();
     const std::size_t room = terminal_.width() > taken + 4 ? std::min<std::size_t>(terminal_.width() - taken, 40) : 0;

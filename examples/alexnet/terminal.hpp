@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include <ctnn/train/loss.hpp>
+
 namespace alexnet {
 
 enum class Colour { none, dim, bold, green, red };
@@ -49,14 +51,14 @@ class EpochBar {
     EpochBar(const EpochBar&) = delete;
     EpochBar& operator=(const EpochBar&) = delete;
 
-    /// `done` samples of the epoch are behind us, with these means over them.
-    void update(std::int64_t done, double loss, double accuracy);
+    /// With the losses of the epoch's samples so far.
+    void update(const ctnn::LossSum& loss);
     [[nodiscard]] double seconds() const;
     /// Since this bar began.
     [[nodiscard]] double images_per_second() const;
 
   private:
-    [[nodiscard]] std::string text(double loss, double accuracy) const;
+    [[nodiscard]] std::string text(const ctnn::LossSum& loss) const;
 
     Terminal& terminal_;
     int epoch_, epochs_;

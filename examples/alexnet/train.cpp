@@ -124,8 +124,7 @@ class Run {
         EpochBar bar{terminal_, number, settings_.trainer.schedule.epochs, static_cast<std::int64_t>(loader_.samples()),
                      progress.loss.count};
         const ctnn::StepResult result = network_->train_epoch(loader_, [&](const ctnn::StepResult&) {
-            const auto n = static_cast<double>(progress.loss.count);
-            bar.update(progress.loss.count, progress.loss.loss_sum / n, static_cast<double>(progress.loss.correct) / n);
+            bar.update(progress.loss);
             return interrupted() == 0;
         });
         if (progress.epoch < number) { return false; }
@@ -134,12 +133,11 @@ class Run {
         terminal_.transient("evaluating");
         network_->require_finite();
         const ctnn::Metrics metrics = evaluate();
-        const auto n = static_cast<double>(result.loss.count);
         const double best = folder_.best_row() != nullptr ? folder_.best_row()->eval_accuracy : -1.0;
         const EpochRow row{.epoch = number,
                            .lr = result.lr,
-                           .train_loss = result.loss.loss_sum / n,
-                           .train_accuracy = static_cast<double>(result.loss.correct) / n,
+                           .train_loss = result.loss.mean(),
+                           .train_accuracy = result.loss.accuracy(),
                            .eval_loss = metrics.mean_loss(),
                            .eval_accuracy = metrics.accuracy(),
                            .images_per_second = rate,

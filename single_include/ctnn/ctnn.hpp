@@ -84,6 +84,15 @@
 #define CTNN_ALWAYS_INLINE inline __attribute__((always_inline))
 #endif
 
+// A function that is never inlined, cloned or specialised.
+#if defined(_MSC_VER) && !defined(__clang__)
+#define CTNN_ONE_COPY __declspec(noinline)
+#elif defined(__clang__)
+#define CTNN_ONE_COPY __attribute__((noinline))
+#else
+#define CTNN_ONE_COPY __attribute__((noipa))
+#endif
+
 namespace ctnn::inline CTNN_ISA {
 
 struct Version {
@@ -1369,6 +1378,76 @@ class BatchLoader {
 
 }  // namespace ctnn::inline CTNN_ISA
 
+// ---- ctnn/core/parallel.hpp
+// Threads: OpenMP's where the compiler has it, else everything runs on one. Results never depend on their number.
+
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+namespace ctnn::inline CTNN_ISA {
+
+/// Threads that a parallel loop uses when nobody says otherwise.
+inline int default_threads() {
+#if defined(_OPENMP)
+    return omp_get_max_threads();
+#else
+    return 1;
+#endif
+}
+
+namespace detail {
+
+struct alignas(64) Share {
+    std::atomic<int> next;
+    int end;
+};
+
+/// One thread's work in a loop over shares: its own first, then what is left of the others'.
+///
+/// The only copy of the loop's body, for one thread as for many: the compiler fuses multiplications and additions as it
+/// sees fit, so two inlined copies may round differently, and results would depend on the number of threads.
+template <class F>
+CTNN_ONE_COPY void work_on(Share* share, int shares, int run, int thread, F& f) {
+    for (int s = 0; s < shares; ++s) {
+        Share& mine = share[(thread + s) % shares];
+        for (int begin = mine.next.fetch_add(run); begin < mine.end; begin = mine.next.fetch_add(run)) {
+            for (int i = begin; i < std::min(begin + run, mine.end); ++i) { f(i, thread); }
+        }
+    }
+}
+
+}  // namespace detail
+
+/// Calls f(item, thread) for every item in [0, items), each once; f must not throw. Every thread begins with a
+/// contiguous share of its own, the same in every loop, so that what it touched before is still in its cache; a thread
+/// that has finished helps with the shares of those that other work on the machine holds up. The team is always
+/// `threads` strong, because OpenMP's runtimes keep a team that does not change and allocate for one that does.
+template <class F>
+void parallel_for(int items, int threads, F&& f) {
+#if defined(_OPENMP)
+    if (items > 1 && threads > 1) {
+        constexpr int most = 64;
+        const int shares = std::min({items, threads, most});
+        std::array<detail::Share, most> share;
+        for (int s = 0; s < shares; ++s) {
+            share[static_cast<std::size_t>(s)].next = static_cast<int>(std::int64_t{items} * s / shares);
+            share[static_cast<std::size_t>(s)].end = static_cast<int>(std::int64_t{items} * (s + 1) / shares);
+        }
+        const int run = std::max(1, items / (shares * 8));
+#pragma omp parallel num_threads(threads)
+        detail::work_on(share.data(), shares, run, omp_get_thread_num(), f);
+        return;
+    }
+#else
+    static_cast<void>(threads);
+#endif
+    detail::Share all{0, items};
+    detail::work_on(&all, 1, std::max(items, 1), 0, f);
+}
+
+}  // namespace ctnn::inline CTNN_ISA
+
 // ---- ctnn/data/synthetic.hpp
 // A labelled image set that needs no file: ten classes of textured shapes, drawn in memory. Integer arithmetic
 // throughout, so a seed gives the same bytes on every machine and with every compiler.
@@ -1473,13 +1552,17 @@ inline Dataset draw_figures(std::size_t count, std::uint64_t seed, std::uint64_t
                 .class_names = {"striped disc", "striped square", "striped triangle", "striped ring", "striped cross",
                                 "checked disc", "checked square", "checked triangle", "checked ring", "checked cross"},
                 .normalization = {{0.32f, 0.32f, 0.32f}, {0.25f, 0.25f, 0.25f}}};
-    for (std::size_t i = 0; i < count; ++i) {
-        const std::size_t label = i % 10;
-        set.labels[i] = static_cast<std::uint16_t>(label);
-        draw_figure(Random{seed, Stream::synthetic, split, static_cast<std::uint32_t>(i)},
-                    static_cast<Outline>(label % 5), static_cast<Texture>(label / 5),
-                    std::span{set.pixels}.subspan(i * 3 * 32 * 32, 3 * 32 * 32));
-    }
+    constexpr std::size_t chunk = 64;
+    parallel_for(static_cast<int>((count + chunk - 1) / chunk), default_threads(), [&](int c, int) {
+        const std::size_t first = static_cast<std::size_t>(c) * chunk;
+        for (std::size_t i = first; i < std::min(first + chunk, count); ++i) {
+            const std::size_t label = i % 10;
+            set.labels[i] = static_cast<std::uint16_t>(label);
+            draw_figure(Random{seed, Stream::synthetic, split, static_cast<std::uint32_t>(i)},
+                        static_cast<Outline>(label % 5), static_cast<Texture>(label / 5),
+                        std::span{set.pixels}.subspan(i * 3 * 32 * 32, 3 * 32 * 32));
+        }
+    });
     return set;
 }
 
@@ -2516,65 +2599,6 @@ inline void save_safetensors(const std::filesystem::path& path, std::span<const 
     auto [header, parts] = detail::lay_out_safetensors(tensors, metadata);
     parts.insert(parts.begin(), header);
     write_file_atomically(path, parts);
-}
-
-}  // namespace ctnn::inline CTNN_ISA
-
-// ---- ctnn/kernels/parallel.hpp
-// Threads: OpenMP's where the compiler has it, else everything runs on one. Results never depend on their number.
-
-#if defined(_OPENMP)
-#include <omp.h>
-#endif
-
-namespace ctnn::inline CTNN_ISA {
-
-/// Threads that a parallel loop uses when nobody says otherwise.
-inline int default_threads() {
-#if defined(_OPENMP)
-    return omp_get_max_threads();
-#else
-    return 1;
-#endif
-}
-
-/// Calls f(item, thread) for every item in [0, items), each once; f must not throw. Every thread begins with a
-/// contiguous share of its own, the same in every loop, so that what it touched before is still in its cache; a thread
-/// that has finished helps with the shares of those that other work on the machine holds up. The team is always
-/// `threads` strong, because OpenMP's runtimes keep a team that does not change and allocate for one that does. The
-/// team is always `threads` strong, because OpenMP's runtimes keep a team that does not change and allocate for one
-/// that does.
-template <class F>
-void parallel_for(int items, int threads, F&& f) {
-#if defined(_OPENMP)
-    if (items > 1 && threads > 1) {
-        struct alignas(64) Share {
-            std::atomic<int> next;
-            int end;
-        };
-        constexpr int most = 64;
-        const int shares = std::min({items, threads, most});
-        std::array<Share, most> share;
-        for (int s = 0; s < shares; ++s) {
-            share[static_cast<std::size_t>(s)].next = static_cast<int>(std::int64_t{items} * s / shares);
-            share[static_cast<std::size_t>(s)].end = static_cast<int>(std::int64_t{items} * (s + 1) / shares);
-        }
-        const int run = std::max(1, items / (shares * 8));
-#pragma omp parallel num_threads(threads)
-        {
-            const int thread = omp_get_thread_num();
-            for (int s = 0; s < shares; ++s) {
-                Share& mine = share[static_cast<std::size_t>((thread + s) % shares)];
-                for (int begin = mine.next.fetch_add(run); begin < mine.end; begin = mine.next.fetch_add(run)) {
-                    for (int i = begin; i < std::min(begin + run, mine.end); ++i) { f(i, thread); }
-                }
-            }
-        }
-        return;
-    }
-#endif
-    static_cast<void>(threads);
-    for (int i = 0; i < items; ++i) { f(i, 0); }
 }
 
 }  // namespace ctnn::inline CTNN_ISA
@@ -5644,6 +5668,10 @@ struct LossSum {
     double loss_sum = 0.0;
     std::int64_t correct = 0;
     std::int64_t count = 0;
+
+    /// Per sample; NaN over none.
+    [[nodiscard]] double mean() const { return loss_sum / static_cast<double>(count); }
+    [[nodiscard]] double accuracy() const { return static_cast<double>(correct) / static_cast<double>(count); }
 
     LossSum& operator+=(const LossSum& other) {
         loss_sum += other.loss_sum;

@@ -1,18 +1,97 @@
-# Builds and runs the consumer in an empty folder; for `package`, ctnn is installed beside it first.
+# Builds and runs the consumer in an empty folder, `binary`. How it comes by ctnn is its `way`:
+#   subdirectory, single_header  the sources
+#   package                      installed from the tree of the tests, `library`
+#   own_packages                 the sources, beside xsimd and fmt that the consumer builds itself
+#   fetch                        the sources, which fetch xsimd and fmt
+#   fetch_package                installed from a tree that fetched xsimd and fmt
+#   missing_package              the sources, where xsimd or fmt is missing: they must say where to get it
+cmake_minimum_required(VERSION 3.25)
+
 function(run)
-    execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY OUTPUT_VARIABLE output)
+    execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY OUTPUT_VARIABLE output ECHO_OUTPUT_VARIABLE)
     set(output "${output}" PARENT_SCOPE)
 endfunction()
 
+# Sources of xsimd or fmt, made of this machine's headers: like upstream's, they declare a target and install it.
+function(make_sources name namespace headers)
+    file(COPY ${headers}/${name} DESTINATION ${binary}/sources/${name}/include)
+    file(CONFIGURE OUTPUT ${binary}/sources/${name}/CMakeLists.txt @ONLY CONTENT [[
+cmake_minimum_required(VERSION 3.25)
+project(@name@ LANGUAGES CXX)
+add_library(@name@ INTERFACE)
+add_library(@name@::@name@ ALIAS @name@)
+target_include_directories(@name@ INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
+target_compile_definitions(@name@ INTERFACE TESTS_OWN_@name@ FMT_HEADER_ONLY=1)
+install(TARGETS @name@ EXPORT @name@)
+install(DIRECTORY include/@name@ DESTINATION include)
+install(EXPORT @name@ FILE @name@Config.cmake NAMESPACE "@namespace@" DESTINATION lib/cmake/@name@)
+]])
+endfunction()
+
 file(REMOVE_RECURSE ${binary})
+set(cmake ${CMAKE_COMMAND} --no-warn-unused-cli -G ${generator} -D CMAKE_CXX_COMPILER=${compiler} -D CMAKE_CXX_FLAGS=)
+set(consumer ${cmake} -S ${CMAKE_CURRENT_LIST_DIR} -B ${binary}/build -D source=${source})
+
+if(way STREQUAL "missing_package")
+    foreach(name xsimd fmt)
+        execute_process(COMMAND ${consumer} --fresh -D way=subdirectory -D CMAKE_DISABLE_FIND_PACKAGE_${name}=ON
+                        RESULT_VARIABLE failed OUTPUT_QUIET ERROR_VARIABLE output)
+        string(REGEX REPLACE "[ \n]+" " " text "${output}")
+        string(CONCAT expected "ctnn: ${name} was not found. Install it (Debian: lib${name}-dev, vcpkg: ${name}, "
+               "Homebrew: ${name}), name its place by -D${name}_DIR=..., or let CMake download it by -DCTNN_FETCH_DEPS=ON.")
+        string(FIND "${text}" "${expected}" found)
+        if(NOT failed OR found EQUAL -1)
+            message(FATAL_ERROR "Configured without ${name}, CMake must fail and say\n  ${expected}\nIt says\n${output}")
+        endif()
+    endforeach()
+    return()
+endif()
+
+set(without_packages -D CMAKE_DISABLE_FIND_PACKAGE_xsimd=ON -D CMAKE_DISABLE_FIND_PACKAGE_fmt=ON)
+set(fetch ${without_packages} -D CTNN_FETCH_DEPS=ON -D FETCHCONTENT_SOURCE_DIR_XSIMD=${binary}/sources/xsimd
+    -D FETCHCONTENT_SOURCE_DIR_FMT=${binary}/sources/fmt)
+if(way MATCHES "own|fetch")
+    make_sources(xsimd "" ${xsimd_headers})
+    make_sources(fmt fmt:: ${fmt_headers})
+endif()
+
 if(way STREQUAL "package")
     run(${CMAKE_COMMAND} --install ${library} --prefix ${binary}/prefix)
+elseif(way STREQUAL "fetch_package")
+    # With headers in another place than usual, where the package must find them too.
+    run(${cmake} -S ${source} -B ${binary}/library ${fetch} -D CTNN_TESTS=OFF -D CTNN_EXAMPLES=OFF -D CTNN_BENCHMARKS=OFF
+        -D CMAKE_INSTALL_INCLUDEDIR=headers -D CMAKE_INSTALL_PREFIX=${binary}/prefix)
+    run(${CMAKE_COMMAND} --build ${binary}/library)
+    run(${CMAKE_COMMAND} --install ${binary}/library)
 endif()
-run(${CMAKE_COMMAND} -G ${generator} -S ${CMAKE_CURRENT_LIST_DIR} -B ${binary}/build -D way=${way} -D source=${source}
-    -D CMAKE_CXX_COMPILER=${compiler} -D CMAKE_PREFIX_PATH=${binary}/prefix)
+
+# The consumer's own standard is older than ctnn's, which brings its own.
+list(APPEND consumer -D CMAKE_CXX_STANDARD=17 -D CMAKE_EXPORT_COMPILE_COMMANDS=ON)
+if(way STREQUAL "own_packages")
+    run(${consumer} -D way=own_packages -D packages=${binary}/sources ${without_packages})
+elseif(way STREQUAL "fetch")
+    run(${consumer} -D way=subdirectory ${fetch})
+elseif(way STREQUAL "fetch_package")
+    run(${consumer} -D way=package -D CMAKE_PREFIX_PATH=${binary}/prefix)
+else()
+    run(${consumer} -D way=${way} -D CMAKE_PREFIX_PATH=${binary}/prefix)
+endif()
 run(${CMAKE_COMMAND} --build ${binary}/build)
 run(${binary}/build/consumer)
-message("${output}")
 if(expect_openmp AND NOT way STREQUAL "single_header" AND NOT output MATCHES "OpenMP")
     message(FATAL_ERROR "OpenMP did not come with ctnn")
+endif()
+
+# The standard and OpenMP come with ctnn, but nothing else that changes how the consumer is compiled.
+file(READ ${binary}/build/compile_commands.json commands)
+string(JSON command GET "${commands}" 0 command)
+if(NOT command MATCHES " -std=(c|gnu)\\+\\+20 ")
+    message(FATAL_ERROR "Not compiled as C++20: ${command}")
+endif()
+string(REGEX REPLACE " -fopenmp[^ ]*" "" command "${command}")
+if(command MATCHES " (-[mOWfg][^ ]*)")
+    message(FATAL_ERROR "ctnn brings ${CMAKE_MATCH_1} into the consumer: ${command}")
+endif()
+if(way MATCHES "own|fetch" AND NOT (command MATCHES "TESTS_OWN_xsimd" AND command MATCHES "TESTS_OWN_fmt"))
+    message(FATAL_ERROR "Compiled with the machine's xsimd or fmt: ${command}")
 endif()

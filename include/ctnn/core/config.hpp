@@ -42,6 +42,15 @@
 #define CTNN_ALWAYS_INLINE inline __attribute__((always_inline))
 #endif
 
+// A function that is never inlined, cloned or specialised.
+#if defined(_MSC_VER) && !defined(__clang__)
+#define CTNN_ONE_COPY __declspec(noinline)
+#elif defined(__clang__)
+#define CTNN_ONE_COPY __attribute__((noinline))
+#else
+#define CTNN_ONE_COPY __attribute__((noipa))
+#endif
+
 namespace ctnn::inline CTNN_ISA {
 
 struct Version {

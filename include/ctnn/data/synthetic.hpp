@@ -2,6 +2,7 @@
 // throughout, so a seed gives the same bytes on every machine and with every compiler.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include <ctnn/core/error.hpp>
+#include <ctnn/core/parallel.hpp>
 #include <ctnn/core/random.hpp>
 #include <ctnn/data/dataset.hpp>
 
@@ -116,13 +118,17 @@ inline Dataset draw_figures(std::size_t count, std::uint64_t seed, std::uint64_t
                 .class_names = {"striped disc", "striped square", "striped triangle", "striped ring", "striped cross",
                                 "checked disc", "checked square", "checked triangle", "checked ring", "checked cross"},
                 .normalization = {{0.32f, 0.32f, 0.32f}, {0.25f, 0.25f, 0.25f}}};
-    for (std::size_t i = 0; i < count; ++i) {
-        const std::size_t label = i % 10;
-        set.labels[i] = static_cast<std::uint16_t>(label);
-        draw_figure(Random{seed, Stream::synthetic, split, static_cast<std::uint32_t>(i)},
-                    static_cast<Outline>(label % 5), static_cast<Texture>(label / 5),
-                    std::span{set.pixels}.subspan(i * 3 * 32 * 32, 3 * 32 * 32));
-    }
+    constexpr std::size_t chunk = 64;
+    parallel_for(static_cast<int>((count + chunk - 1) / chunk), default_threads(), [&](int c, int) {
+        const std::size_t first = static_cast<std::size_t>(c) * chunk;
+        for (std::size_t i = first; i < std::min(first + chunk, count); ++i) {
+            const std::size_t label = i % 10;
+            set.labels[i] = static_cast<std::uint16_t>(label);
+            draw_figure(Random{seed, Stream::synthetic, split, static_cast<std::uint32_t>(i)},
+                        static_cast<Outline>(label % 5), static_cast<Texture>(label / 5),
+                        std::span{set.pixels}.subspan(i * 3 * 32 * 32, 3 * 32 * 32));
+        }
+    });
     return set;
 }
 

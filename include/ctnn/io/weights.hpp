@@ -12,11 +12,11 @@
 #include <vector>
 
 #include <ctnn/core/error.hpp>
+#include <ctnn/core/parallel.hpp>
 #include <ctnn/data/dataset.hpp>
 #include <ctnn/io/file.hpp>
 #include <ctnn/io/json_parser.hpp>
 #include <ctnn/io/safetensors.hpp>
-#include <ctnn/kernels/parallel.hpp>
 #include <ctnn/network/model.hpp>
 
 namespace ctnn::inline CTNN_ISA {

@@ -10,7 +10,7 @@
 
 #include <ctnn/core/arena.hpp>
 #include <ctnn/core/config.hpp>
-#include <ctnn/kernels/parallel.hpp>
+#include <ctnn/core/parallel.hpp>
 
 namespace ctnn::inline CTNN_ISA {
 

@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-#include <ctnn/kernels/parallel.hpp>
+#include <ctnn/core/parallel.hpp>
 #include <ctnn/kernels/pooling.hpp>
 #include <ctnn/network/stage.hpp>
 #include <ctnn/network/stage_io.hpp>

@@ -5,9 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <ctnn/core/parallel.hpp>
 #include <ctnn/kernels/convolution.hpp>
 #include <ctnn/kernels/linear.hpp>
-#include <ctnn/kernels/parallel.hpp>
 #include <ctnn/network/stage_io.hpp>
 #include <ctnn/network/stages.hpp>
 #include <ctnn/network/tail.hpp>

@@ -7,7 +7,7 @@
 
 #include <ctnn/core/arena.hpp>
 #include <ctnn/core/error.hpp>
-#include <ctnn/kernels/parallel.hpp>
+#include <ctnn/core/parallel.hpp>
 #include <ctnn/network/plan.hpp>
 
 namespace ctnn::inline CTNN_ISA {

@@ -11,7 +11,7 @@
 
 #include <ctnn/core/config.hpp>
 #include <ctnn/core/error.hpp>
-#include <ctnn/kernels/parallel.hpp>
+#include <ctnn/core/parallel.hpp>
 
 namespace ctnn::inline CTNN_ISA {
 
@@ -33,6 +33,10 @@ struct LossSum {
     double loss_sum = 0.0;
     std::int64_t correct = 0;
     std::int64_t count = 0;
+
+    /// Per sample; NaN over none.
+    [[nodiscard]] double mean() const { return loss_sum / static_cast<double>(count); }
+    [[nodiscard]] double accuracy() const { return static_cast<double>(correct) / static_cast<double>(count); }
 
     LossSum& operator+=(const LossSum& other) {
         loss_sum += other.loss_sum;

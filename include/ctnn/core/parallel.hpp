@@ -24,43 +24,54 @@ inline int default_threads() {
 #endif
 }
 
+namespace detail {
+
+struct alignas(64) Share {
+    std::atomic<int> next;
+    int end;
+};
+
+/// One thread's work in a loop over shares: its own first, then what is left of the others'.
+///
+/// The only copy of the loop's body, for one thread as for many: the compiler fuses multiplications and additions as it
+/// sees fit, so two inlined copies may round differently, and results would depend on the number of threads.
+template <class F>
+CTNN_ONE_COPY void work_on(Share* share, int shares, int run, int thread, F& f) {
+    for (int s = 0; s < shares; ++s) {
+        Share& mine = share[(thread + s) % shares];
+        for (int begin = mine.next.fetch_add(run); begin < mine.end; begin = mine.next.fetch_add(run)) {
+            for (int i = begin; i < std::min(begin + run, mine.end); ++i) { f(i, thread); }
+        }
+    }
+}
+
+}  // namespace detail
+
 /// Calls f(item, thread) for every item in [0, items), each once; f must not throw. Every thread begins with a
 /// contiguous share of its own, the same in every loop, so that what it touched before is still in its cache; a thread
 /// that has finished helps with the shares of those that other work on the machine holds up. The team is always
-/// `threads` strong, because OpenMP's runtimes keep a team that does not change and allocate for one that does. The
-/// team is always `threads` strong, because OpenMP's runtimes keep a team that does not change and allocate for one
-/// that does.
+/// `threads` strong, because OpenMP's runtimes keep a team that does not change and allocate for one that does.
 template <class F>
 void parallel_for(int items, int threads, F&& f) {
 #if defined(_OPENMP)
     if (items > 1 && threads > 1) {
-        struct alignas(64) Share {
-            std::atomic<int> next;
-            int end;
-        };
         constexpr int most = 64;
         const int shares = std::min({items, threads, most});
-        std::array<Share, most> share;
+        std::array<detail::Share, most> share;
         for (int s = 0; s < shares; ++s) {
             share[static_cast<std::size_t>(s)].next = static_cast<int>(std::int64_t{items} * s / shares);
             share[static_cast<std::size_t>(s)].end = static_cast<int>(std::int64_t{items} * (s + 1) / shares);
         }
         const int run = std::max(1, items / (shares * 8));
 #pragma omp parallel num_threads(threads)
-        {
-            const int thread = omp_get_thread_num();
-            for (int s = 0; s < shares; ++s) {
-                Share& mine = share[static_cast<std::size_t>((thread + s) % shares)];
-                for (int begin = mine.next.fetch_add(run); begin < mine.end; begin = mine.next.fetch_add(run)) {
-                    for (int i = begin; i < std::min(begin + run, mine.end); ++i) { f(i, thread); }
-                }
-            }
-        }
+        detail::work_on(share.data(), shares, run, omp_get_thread_num(), f);
         return;
     }
-#endif
+#else
     static_cast<void>(threads);
-    for (int i = 0; i < items; ++i) { f(i, 0); }
+#endif
+    detail::Share all{0, items};
+    detail::work_on(&all, 1, std::max(items, 1), 0, f);
 }
 
 }  // namespace ctnn::inline CTNN_ISA

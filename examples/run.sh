@@ -1,0 +1,47 @@
+#!/bin/sh
+# Builds the program alexnet and trains a network with it: examples/run.sh [argument of `alexnet train`]... Installs
+# what is missing on Debian 12, where it may. Trains for 3 epochs, and on <this repository>/datasets/cifar10 if that is
+# there, unless the arguments say otherwise.
+set -eu
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+build=$root/build/run # its own, so that a developer's build/release keeps its settings
+log=$build/run.log
+
+"$root/examples/require_packages.sh" examples/run.sh g++ cmake ninja-build libxsimd-dev libfmt-dev libcli11-dev
+
+# What CMake and the compiler say matters only where they fail.
+quietly() {
+    "$@" >"$log" 2>&1 || {
+        cat "$log" >&2
+        echo "examples/run.sh: the build failed; the reason is above" >&2
+        exit 1
+    }
+}
+echo "Building alexnet; the first time takes a minute or two."
+mkdir -p "$build"
+quietly cmake -S "$root" -B "$build" --preset release -DCTNN_TESTS=OFF -DCTNN_BENCHMARKS=OFF \
+    -DCTNN_WERROR=OFF # a newer compiler's new warnings are no reason not to train
+quietly cmake --build "$build" --target alexnet
+
+given=" "
+for argument; do
+    case $argument in
+        -h | --help) given="$given --help " ;;
+        synthetic | --dataset=synthetic) given="$given --synthetic " ;;
+        --*) given="$given ${argument%%=*} " ;;
+    esac
+done
+# Whether the arguments have one of these options.
+has() {
+    for option; do
+        case $given in *" $option "*) return 0 ;; esac
+    done
+    return 1
+}
+if ! has --help --resume --data-dir --synthetic && [ -e "$root/datasets/cifar10/data_batch_1.bin" ]; then
+    set -- --data-dir "$root/datasets/cifar10" "$@"
+fi
+if ! has --help --resume --epochs; then
+    set -- --epochs 3 "$@"
+fi
+exec "$build/examples/alexnet/alexnet" train "$@"

@@ -1,0 +1,144 @@
+"""A run that was stopped, interrupted or killed and resumed equals an unbroken one to the byte."""
+
+import json
+import os
+import shutil
+import signal
+import time
+import unittest
+
+from tool import SHORT, ToolTest, content, write
+
+
+class Resume(ToolTest):
+    def wait_for(self, process, condition):
+        for _ in range(6000):
+            if condition():
+                return
+            self.assertIsNone(process.poll(), "the run ended early")
+            time.sleep(0.01)
+        self.fail("the run did not come that far")
+
+    def rows_of(self, run):
+        path = self.path(run, "metrics.csv")
+        return len(content(path).splitlines()) - 1 if os.path.exists(path) else -1
+
+    def assert_equal_runs(self, run, unbroken):
+        found, expected = self.files(run), self.files(unbroken)
+        self.assertEqual(found.keys(), expected.keys())
+        for name in expected:
+            if name != "run.json":  # names the number of threads
+                self.assertEqual(found[name], expected[name], name)
+
+    def test_stop_after(self):
+        self.run_tool(*SHORT, "--out", "unbroken", "--threads", "2", "--val-size", "250")
+        output = self.run_tool(*SHORT, "--out", "run", "--threads", "1", "--val-size", "250", "--stop-after", "1")
+        self.assertIn("stopped after 1 of 3 epochs; saved in run\n", output)
+        self.assertTrue(output.endswith("train --resume run\n"))
+        self.assertEqual(self.rows_of("run"), 1)
+        self.run_tool("train", "--resume", "run", "--threads", "3", "--stop-after", "2")
+        self.assertEqual(self.rows_of("run"), 2)
+        output = self.run_tool("train", "--resume", "run")
+        self.assertIn("250 validate", output)
+        self.assert_equal_runs("run", "unbroken")
+        # A run that is complete is only evaluated again.
+        before = self.files("run")
+        self.assertIn(output[output.index("\nloss "):], self.run_tool("train", "--resume", "run"))
+        self.assertEqual(self.files("run"), before)
+
+    def test_interrupted_and_terminated(self):
+        arguments = [*SHORT, "--limit-train", "1500"]
+        self.run_tool(*arguments, "--out", "unbroken")
+        run = ["--out", "run"]
+        for number in signal.SIGINT, signal.SIGTERM:
+            process = self.start(*(arguments + run if run else ["train", "--resume", "run"]))
+            self.wait_for(process, lambda: self.rows_of("run") >= (0 if run else 1))
+            time.sleep(0.4)
+            process.send_signal(number)
+            output, errors = process.communicate(timeout=60)
+            self.assertEqual((process.returncode, errors), (128 + number, ""))
+            self.assertRegex(output, r"stopped in epoch \d, step \d+; saved in run\nto go on: \S+ train --resume run\n\Z")
+            run = []
+        self.run_tool("train", "--resume", "run")
+        self.assert_equal_runs("run", "unbroken")
+
+    def test_killed(self):
+        arguments = [*SHORT, "--limit-train", "1500"]
+        self.run_tool(*arguments, "--out", "unbroken")
+        process = self.start(*arguments, "--out", "run")
+        self.wait_for(process, lambda: self.rows_of("run") >= 1)
+        process.kill()
+        process.communicate()
+        write(self.path("run", "best.safetensors.tmp1.0"), b"what a kill in the middle of writing leaves")
+        self.run_tool("train", "--resume", "run")
+        self.assert_equal_runs("run", "unbroken")
+
+    def test_a_second_interrupt_leaves_at_once(self):
+        # One step of this takes seconds.
+        process = self.start("train", "--model", "alexnet32", "--dataset", "synthetic", "--batch-size", "8192", "--threads", "1",
+                             "--out", "run")
+        self.wait_for(process, lambda: self.rows_of("run") == 0)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, -signal.SIGINT)
+        self.assertLess(time.monotonic() - start, 1.5)
+
+    def test_refusals(self):
+        self.run_tool(*SHORT, "--out", "good", "--stop-after", "1", "--limit-train", "64")
+        self.run_tool(*SHORT, "--out", "other", "--stop-after", "1", "--limit-train", "64", "--model", "alexnet32")
+        run = json.loads(content(self.path("good", "run.json")))
+        csv = content(self.path("good", "metrics.csv"))
+
+        def changed(**settings):
+            return json.dumps({**run, "settings": {**run["settings"], **settings}}).encode()
+
+        def without(key):
+            return json.dumps({**run, "settings": {k: v for k, v in run["settings"].items() if k != key}}).encode()
+
+        for name, data, expected in [
+            ("run.json", None, ["run.json", "No such file"]),
+            ("run.json", b"{", ["run.json", "expected"]),
+            ("run.json", b"{}", ['key "settings"', "found nothing"]),
+            ("run.json", changed(lr="fast"), ['key "lr"', 'the string "fast"', "a number"]),
+            ("run.json", changed(schedule="stairs"), ["unknown schedule 'stairs'", "one-cycle"]),
+            ("run.json", changed(model="resnet"), ["unknown model 'resnet'", "small, alexnet32"]),
+            ("run.json", without("seed"), ['key "seed"', "found nothing"]),
+            ("run.json", changed(lr=0.3), ["trainer.safetensors", "'lr' is '0.1'", "expected '0.3'"]),
+            ("run.json", changed(augment=False), ["trainer.safetensors", "'augment' is '1'", "expected '0'"]),
+            ("run.json", changed(batch_size=0), ["batch size is 0", "at least 1"]),
+            ("run.json", changed(batch_size=32), ["'batch_size' is '64'", "expected '32'"]),
+            ("metrics.csv", None, ["metrics.csv", "No such file"]),
+            ("metrics.csv", b"epoch\n", ["metrics.csv: line 1", "expected"]),
+            ("metrics.csv", csv[:csv.index(b"\n") + 1], ["metrics.csv: line 2", "end of the file"]),
+            ("metrics.csv", csv.replace(b"\n1,", b"\n2,"), ["metrics.csv: line 2", "expected epoch 1"]),
+            ("metrics.csv", csv[:-9] + b"\n", ["metrics.csv: line 2", "seven numbers"]),
+            ("trainer.safetensors", None, ["trainer.safetensors", "No such file"]),
+            ("trainer.safetensors", content(self.path("good", "trainer.safetensors"))[:-1], ["trainer.safetensors", "bytes"]),
+            ("trainer.safetensors", content(self.path("good", "last.safetensors")), ["no metadata 'format'"]),
+            ("trainer.safetensors", content(self.path("other", "trainer.safetensors")),
+             ['tensor "0.weight": found F32 [96, 3, 11, 11], expected F32 [32, 3, 5, 5]']),
+        ]:
+            with self.subTest(name, expected=expected):
+                shutil.rmtree(self.path("bad"), ignore_errors=True)
+                shutil.copytree(self.path("good"), self.path("bad"))
+                if data is None:
+                    os.remove(self.path("bad", name))
+                else:
+                    write(self.path("bad", name), data)
+                before = {name: content(self.path("bad", name)) for name in os.listdir(self.path("bad"))}
+                message = self.refusal("train", "--resume", "bad")
+                for piece in expected:
+                    self.assertIn(piece, message)
+                self.assertEqual({name: content(self.path("bad", name)) for name in os.listdir(self.path("bad"))}, before)
+        for option in ["--lr", "0.2"], ["--epochs", "9"], ["--no-augment"], ["--model", "small"], ["--out", "elsewhere"]:
+            self.assertIn(option[0].replace("no-", ""), self.refusal("train", "--resume", "good", *option).replace("no-", ""))
+        self.assertIn("nowhere", self.refusal("train", "--resume", "nowhere"))
+
+
+if __name__ == "__main__":
+    unittest.main()

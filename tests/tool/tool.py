@@ -1,0 +1,83 @@
+"""What the tool's tests share: running it in a folder of its own, and files for it to read."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "golden"))
+import safetensors  # noqa: E402,F401  the tests' own reader
+
+BINARY = os.environ["CTNN_ALEXNET"]
+BATCH_BYTES = 10_000 * (1 + 3 * 32 * 32)
+
+# A training of a second: few images, but several batches and a last one that is not full.
+SHORT = ["train", "--dataset", "synthetic", "--limit-train", "300", "--batch-size", "64", "--epochs", "3"]
+
+
+def content(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def write(path, data):
+    with open(path, "wb") as file:
+        file.write(data)
+
+
+class ToolTest(unittest.TestCase):
+    """Every test has an empty current folder."""
+
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.folder = scratch.name
+
+    def path(self, *names):
+        return os.path.join(self.folder, *names)
+
+    def start(self, *arguments, **options):
+        environment = {**os.environ, **options.pop("environment", {})}
+        return subprocess.Popen([BINARY, *arguments], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                stdin=subprocess.DEVNULL, text=True, env=environment, **options)
+
+    def run_tool(self, *arguments, status=0, **options):
+        """Standard output of a run that must end with that status."""
+        process = self.start(*arguments, **options)
+        output, errors = process.communicate(timeout=300)
+        self.assertEqual(process.returncode, status, f"{arguments}: {output}{errors}")
+        if status == 0:
+            self.assertEqual(errors, "")
+        return output
+
+    def refusal(self, *arguments, **options):
+        """The one line on standard error of a run that must fail."""
+        process = self.start(*arguments, **options)
+        output, errors = process.communicate(timeout=300)
+        self.assertEqual(process.returncode, 1, f"{arguments}: {output}{errors}")
+        self.assertRegex(errors, r"\Aalexnet: [^\n]+\n\Z")
+        return errors[len("alexnet: "):-1]
+
+    def files(self, run):
+        """The bytes of everything in a run's folder; of metrics.csv without what the clock decides."""
+        found = {}
+        for name in sorted(os.listdir(self.path(run))):
+            found[name] = content(self.path(run, name))
+        found["metrics.csv"] = re.sub(rb",[0-9.]+,[0-9.]+\n", b"\n", found["metrics.csv"])
+        return found
+
+    def rows(self, run):
+        """metrics.csv as a list of dicts of numbers."""
+        lines = content(self.path(run, "metrics.csv")).decode().splitlines()
+        names = lines[0].split(",")
+        return [dict(zip(names, map(float, line.split(",")))) for line in lines[1:]]
+
+    def cifar10(self, name="cifar"):
+        """A folder of the right files, all zeros, which take no room on disk."""
+        os.mkdir(self.path(name))
+        for batch in [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]:
+            with open(self.path(name, batch), "wb") as file:
+                file.truncate(BATCH_BYTES)
+        return name
