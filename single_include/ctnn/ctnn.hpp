@@ -298,6 +298,8 @@ template <int Height, int Width = Height>
 struct Stride {};
 template <int Height, int Width = Height>
 struct Padding {};
+/// A convolution of 3×3 or 5×5 by minimal filtering: about half the time, and a decimal digit less of accuracy.
+struct Winograd {};
 /// Output and input channels are split into this many groups that do not see each other.
 template <int Count>
 struct Groups {};
@@ -342,8 +344,9 @@ struct OptionValues {
         k = 1024,
         weight_init = 2048,
         bias_init = 4096,
-        unknown = 8192,
-        repeated = 16384
+        winograd = 8192,
+        unknown = 16384,
+        repeated = 32768
     };
     unsigned given = 0;
     int kernel_y = 0, kernel_x = 0, stride_y = 0, stride_x = 0, padding_y = 0, padding_x = 0;
@@ -382,6 +385,7 @@ struct OptionValues {
         mark(groups);
         group_count = N;
     }
+    constexpr void read(Winograd) { mark(winograd); }
     template <bool V>
     constexpr void read(Bias<V>) {
         mark(bias);
@@ -653,6 +657,7 @@ struct LayerInfo {
     Window window{};
     int groups = 1;
     bool bias = false;
+    bool winograd = false;
     bool count_include_pad = true;
     bool adaptive = false;
     double p = 0;                  ///< dropout probability
@@ -4341,11 +4346,12 @@ struct StageIO {
     T* output = nullptr;
     T* output_gradient = nullptr;  ///< backward may overwrite it
     T* input_gradient = nullptr;   ///< overwritten; null when nobody asked
-    T* map = nullptr;              ///< this and the next five: see Slot
+    T* map = nullptr;              ///< this and the next six: see Slot
     std::uint8_t* places = nullptr;
     std::uint8_t* mask = nullptr;
     T* rows = nullptr;
     T* saved = nullptr;
+    T* filters = nullptr;
     T* transposed = nullptr;
     T* scratch = nullptr;  ///< the first thread's; the next one's is scratch_stride elements on
     std::ptrdiff_t scratch_stride = 0;
@@ -4381,6 +4387,7 @@ struct StageSpec {
     Window window{};
     int groups = 1;
     bool bias = false;
+    bool winograd = false;
     bool adaptive = false, count_include_pad = true;
     bool batch_norm = false;
     double eps = 0, momentum = 0;
@@ -4449,6 +4456,7 @@ constexpr void extend(StageSpec& stage, const LayerInfo& info, std::size_t layer
             stage.window = info.window;
             stage.groups = info.groups;
             stage.bias = info.bias;
+            stage.winograd = info.winograd;
             stage.adaptive = info.adaptive;
             stage.count_include_pad = info.count_include_pad;
             stage.map = info.out.shape;
@@ -4890,6 +4898,364 @@ struct Tail {
 
 }  // namespace ctnn::inline CTNN_ISA
 
+// ---- ctnn/kernels/winograd.hpp
+// Convolutions of 3×3 and 5×5 with a fraction of the multiplications: Winograd's minimal filtering (1980) in the form
+// of Lavin and Gray, "Fast algorithms for convolutional neural networks" (2016).
+//
+// An output tile of m×m is Aᵀ[(G g Gᵀ) ∘ (Bᵀ d B)]A of the r×r filter g and the 6×6 input patch d, m + r − 1 = 6: both
+// are taken as polynomials in two variables, at 36 points their values are multiplied, and the product is interpolated.
+// Summed over input channels these are 36 matrix products over tiles; the rest is additions. F(4×4, 3×3) saves three
+// quarters of the multiplications, F(2×2, 5×5) 64 %. Both cost about one of float's seven decimal digits.
+
+namespace ctnn::inline CTNN_ISA {
+
+namespace detail {
+
+/// The one-dimensional transforms over the points 0, 1, −1, 2, −2 and ∞.
+template <class V>
+struct WinogradTransforms {
+    using T = decltype(sum(V{}));
+    static CTNN_ALWAYS_INLINE V times(double factor, V x) { return V::broadcast(static_cast<T>(factor)) * x; }
+
+    /// Bᵀ: a patch to its points.
+    static CTNN_ALWAYS_INLINE void input(const V (&d)[6], V (&t)[6]) {
+        const V even = d[4] - times(4, d[2]), odd = d[3] - times(4, d[1]);
+        const V far = d[4] - d[2], near = times(2, d[3] - d[1]);
+        t[0] = times(4, d[0]) - times(5, d[2]) + d[4];
+        t[1] = even + odd;
+        t[2] = even - odd;
+        t[3] = far + near;
+        t[4] = far - near;
+        t[5] = times(4, d[1]) - times(5, d[3]) + d[5];
+    }
+
+    /// A, and G up to a factor for each point: the values of the polynomial with coefficients c.
+    template <int N>
+    static CTNN_ALWAYS_INLINE void evaluate(const V (&c)[N], V (&value)[6]) {
+        V even = c[0], odd = c[1], even2 = c[0], odd2 = times(2, c[1]);
+#pragma GCC unroll 8
+        for (int i = 2; i < N; ++i) {
+            (i % 2 == 0 ? even : odd) = (i % 2 == 0 ? even : odd) + c[i];
+            (i % 2 == 0 ? even2 : odd2) = (i % 2 == 0 ? even2 : odd2) + times(1 << i, c[i]);
+        }
+        value[0] = c[0];
+        value[1] = even + odd;
+        value[2] = even - odd;
+        value[3] = even2 + odd2;
+        value[4] = even2 - odd2;
+        value[5] = c[N - 1];
+    }
+    /// Aᵀ, and Gᵀ up to the factors: the transpose of `evaluate`.
+    template <int N>
+    static CTNN_ALWAYS_INLINE void gather(const V (&value)[6], V (&c)[N]) {
+        const V even = value[1] + value[2], odd = value[1] - value[2];
+        const V even2 = value[3] + value[4], odd2 = value[3] - value[4];
+#pragma GCC unroll 8
+        for (int i = 0; i < N; ++i) { c[i] = (i % 2 == 0 ? even : odd) + times(1 << i, i % 2 == 0 ? even2 : odd2); }
+        c[0] = c[0] + value[0];
+        c[N - 1] = c[N - 1] + value[5];
+    }
+    /// G's factors: what Lagrange's polynomials of the five finite points are divided by.
+    static CTNN_ALWAYS_INLINE void scale(V (&value)[6]) {
+        constexpr double factors[]{1.0 / 4, -1.0 / 6, -1.0 / 6, 1.0 / 24, 1.0 / 24};
+#pragma GCC unroll 8
+        for (int p = 0; p < 5; ++p) { value[p] = times(factors[p], value[p]); }
+    }
+
+    static constexpr auto output = [](const auto& sums, auto& y) { gather(sums, y); };
+    static constexpr auto output_gradient = [](const auto& y, auto& values) { evaluate(y, values); };
+    static constexpr auto filter = [](const auto& g, auto& values) {
+        evaluate(g, values);
+        scale(values);
+    };
+    static constexpr auto filter_gradient = [](const auto& values, auto& g) {
+        V scaled[6];
+        std::copy_n(values, 6, scaled);
+        scale(scaled);
+        gather(scaled, g);
+    };
+};
+
+/// Applies a transform of In to Out numbers to the rows and then to the columns of a square.
+template <int In, int Out, class V, class F>
+CTNN_ALWAYS_INLINE void transform_square(const V (&in)[In][In], V (&out)[Out][Out], F&& f) {
+    V half[Out][In];  // columns of `half` are transformed rows
+#pragma GCC unroll 8
+    for (int i = 0; i < In; ++i) {
+        V to[Out];
+        f(in[i], to);
+#pragma GCC unroll 8
+        for (int j = 0; j < Out; ++j) { half[j][i] = to[j]; }
+    }
+#pragma GCC unroll 8
+    for (int j = 0; j < Out; ++j) {
+        V to[Out];
+        f(half[j], to);
+#pragma GCC unroll 8
+        for (int i = 0; i < Out; ++i) { out[i][j] = to[i]; }
+    }
+}
+
+}  // namespace detail
+
+/// The correlation D, of 3×3 or 5×5 with stride 1, and the gradient of its weights.
+template <CorrelationDims D, class T, class Arch = DefaultArch>
+struct WinogradCorrelation {
+    static constexpr int taps = D.y.extent;
+    static_assert((taps == 3 || taps == 5) && D.x.extent == taps && D.y.stride == 1 && D.x.stride == 1);
+
+    static constexpr int points = 36;
+    static constexpr int side = 7 - taps;  ///< of an output tile
+    static constexpr int tiles_y = ceil_div(D.out_height, side), tiles_x = ceil_div(D.out_width, side);
+    static constexpr int tiles = tiles_y * tiles_x;  ///< of a sample
+    /// One point's product: a linear layer whose samples are tiles.
+    static constexpr CorrelationDims product{
+        D.in_channels, 1, 1, D.in_channels, D.out_channels, 1, 1, D.out_channels, D.out_channels, {1, 1, 0}, {1, 1, 0}};
+
+    /// Elements from one point's matrix to the next one's: a line more than its size, because matrices a power of two
+    /// apart would share the same few sets of a cache.
+    static constexpr std::ptrdiff_t point_stride(std::ptrdiff_t elements) { return elements + block_size; }
+
+    /// Elements of transformed filters, [point][out / 16][in][16], and of their gradients.
+    static constexpr std::ptrdiff_t point_filters = point_stride(product.block_weights() * product.blocks());
+    static constexpr std::ptrdiff_t filter_elements = points * point_filters;
+
+    /// Samples that go through together: half a second-level cache of transformed patches.
+    static constexpr int chunk = static_cast<int>(std::clamp<std::ptrdiff_t>(
+        512 * 1024 / (std::ptrdiff_t{points} * tiles * D.in_channels * std::ptrdiff_t{sizeof(T)}), 1, 32));
+    static constexpr RegisterTile tile = choose_tile<T, Arch>(chunk * tiles, D.blocks());
+    static constexpr int block_groups = D.blocks() / tile.blocks;
+    static constexpr int group_channels = tile.blocks * block_size;
+    static constexpr int rows = ceil_div(chunk * tiles, tile.pixels) * tile.pixels;
+    /// Elements of scratch for `correlate`.
+    static constexpr std::ptrdiff_t patch_stride = point_stride(std::ptrdiff_t{rows} * D.in_channels);
+    static constexpr std::ptrdiff_t sum_stride = point_stride(std::ptrdiff_t{rows} * group_channels);
+    static constexpr std::ptrdiff_t scratch_elements = points * (patch_stride + sum_stride);
+
+    /// Transforms the filters of one block of outputs, from the weights' layout [out / 16][row][column][in][16].
+    static void transform_filters(const T* weights, T* filters, int block) {
+        const T* from = weights + block * D.block_weights();
+        T* to = filters + block * product.block_weights();
+        for (int i = 0; i < D.in_channels * block_size; i += V::width) {
+            V g[taps][taps], u[6][6];
+            for (int k = 0; k < taps * taps; ++k) {
+                g[k / taps][k % taps] = V::load(from + k * D.in_channels * block_size + i);
+            }
+            detail::transform_square(g, u, Transforms::filter);
+            for (int p = 0; p < points; ++p) { u[p / 6][p % 6].store(to + p * point_filters + i); }
+        }
+    }
+    /// The way back: overwrites the weights' gradients of one block.
+    static void filters_to_weights(const T* filters, T* weights, int block) {
+        const T* from = filters + block * product.block_weights();
+        T* to = weights + block * D.block_weights();
+        for (int i = 0; i < D.in_channels * block_size; i += V::width) {
+            V u[6][6], g[taps][taps];
+            for (int p = 0; p < points; ++p) { u[p / 6][p % 6] = V::load(from + p * point_filters + i); }
+            detail::transform_square(u, g, Transforms::filter_gradient);
+            for (int k = 0; k < taps * taps; ++k) {
+                g[k / taps][k % taps].store(to + k * D.in_channels * block_size + i);
+            }
+        }
+    }
+
+    /// Outputs of samples [begin, end), at most `chunk`, which lie in_sample and out_sample elements apart.
+    static void correlate(const T* x, std::ptrdiff_t in_sample, const T* filters, T* out, std::ptrdiff_t out_sample,
+                          int begin, int end, const Epilogue<T>& epilogue, T* scratch) {
+        T* const sums = scratch + points * patch_stride;
+        for (int n = begin; n < end; ++n) {
+            transform_input(x + n * in_sample, scratch, patch_stride, (n - begin) * tiles);
+        }
+        // Rows behind the last tile hold what was there before; nobody reads what becomes of them.
+        const int used = ceil_div((end - begin) * tiles, tile.pixels) * tile.pixels;
+        for (int b = 0; b < block_groups; ++b) {
+            for (int p = 0; p < points; ++p) {
+                const T* patches = scratch + p * patch_stride;
+                const T* w = filters + p * point_filters + b * tile.blocks * product.block_weights();
+                for (int row = 0; row < used; row += tile.pixels) {
+                    Accumulators<T, Arch, tile.pixels, tile.blocks> products;
+                    products.clear();
+                    products.template add<0, tile.pixels>(patches + std::ptrdiff_t{row} * D.in_channels, D.in_channels,
+                                                          w, product.block_weights(), D.in_channels);
+                    products.store(sums + p * sum_stride + std::ptrdiff_t{row} * group_channels, group_channels,
+                                   group_channels, {});
+                }
+            }
+            for (int n = begin; n < end; ++n) {
+                transform_output(sums, (n - begin) * tiles, out + n * out_sample, b * group_channels, epilogue);
+            }
+        }
+    }
+
+    /// Patches of a sample, transformed: [point][row][channel], its tiles in rows [first, first + tiles).
+    static void transform_input(const T* x, T* to, std::ptrdiff_t stride, int first) {
+        for (int t = 0; t < tiles; ++t) {
+            const int y0 = t / tiles_x * side - D.y.padding, x0 = t % tiles_x * side - D.x.padding;
+            for_vectors<T, Arch>(D.in_channels, [&](std::ptrdiff_t c, auto load, auto store) {
+                V d[6][6], v[6][6];
+                for (int i = 0; i < 6; ++i) {
+                    for (int j = 0; j < 6; ++j) {
+                        const int row = y0 + i, column = x0 + j;
+                        const bool inside = row >= 0 && row < D.in_height && column >= 0 && column < D.in_width;
+                        d[i][j] = inside ? load(x + std::ptrdiff_t{row} * D.in_row() + column * D.in_pixel + c)
+                                         : V::broadcast(T{});
+                    }
+                }
+                detail::transform_square(d, v, Transforms::input);
+                for (int p = 0; p < points; ++p) {
+                    store(to + p * stride + std::ptrdiff_t{first + t} * D.in_channels + c, v[p / 6][p % 6]);
+                }
+            });
+        }
+    }
+    /// Output gradients of a sample, likewise.
+    static void transform_gradient(const T* dy, T* to, std::ptrdiff_t stride, int first) {
+        for (int t = 0; t < tiles; ++t) {
+            const int y0 = t / tiles_x * side, x0 = t % tiles_x * side;
+            for_vectors<T, Arch>(D.out_channels, [&](std::ptrdiff_t c, auto load, auto store) {
+                V d[side][side], v[6][6];
+                for (int i = 0; i < side; ++i) {
+                    for (int j = 0; j < side; ++j) {
+                        const bool inside = y0 + i < D.out_height && x0 + j < D.out_width;
+                        d[i][j] = inside ? load(dy + std::ptrdiff_t{y0 + i} * D.out_row + (x0 + j) * D.out_pixel + c)
+                                         : V::broadcast(T{});
+                    }
+                }
+                detail::transform_square(d, v, Transforms::output_gradient);
+                for (int p = 0; p < points; ++p) {
+                    store(to + p * stride + std::ptrdiff_t{first + t} * D.out_channels + c, v[p / 6][p % 6]);
+                }
+            });
+        }
+    }
+
+    /// Items of the weights' gradient: runs of filter gradients that one thread adds up whole.
+    using Gradient = WeightGradient<product, T, Arch>;
+    static constexpr int gradient_items = points * Gradient::items;
+    /// Adds rows [0, count) of transformed patches × transformed gradients to item `item`, or overwrites it.
+    static void add_gradient(const T* patches, std::ptrdiff_t patch_step, const T* gradients,
+                             std::ptrdiff_t gradient_step, T* filters, int count, int item, bool overwrite) {
+        const int p = item / Gradient::items;
+        Gradient::add(patches + p * patch_step, D.in_channels, gradients + p * gradient_step, D.out_channels,
+                      filters + p * point_filters, 0, count, item % Gradient::items, overwrite);
+    }
+
+  private:
+    using V = Vec<T, Arch>;
+    using Transforms = detail::WinogradTransforms<V>;
+
+    static void transform_output(const T* sums, int first, T* out, int channel, const Epilogue<T>& e) {
+        const int channels = std::min(group_channels, D.out_channels - channel);
+        for (int t = 0; t < tiles; ++t) {
+            const int y0 = t / tiles_x * side, x0 = t % tiles_x * side;
+            const int height = std::min(side, D.out_height - y0), width = std::min(side, D.out_width - x0);
+            T* to = out + std::ptrdiff_t{y0} * D.out_row + x0 * D.out_pixel + channel;
+            for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto, auto store) {
+                V m[6][6], y[side][side];
+                for (int p = 0; p < points; ++p) {
+                    m[p / 6][p % 6] = V::load(sums + p * sum_stride + std::ptrdiff_t{first + t} * group_channels + c);
+                }
+                detail::transform_square(m, y, Transforms::output);
+                const V scale = e.scale != nullptr ? V::load(e.scale + channel + c) : V::broadcast(T{1});
+                const V shift = e.shift != nullptr ? V::load(e.shift + channel + c) : V::broadcast(T{});
+                for (int i = 0; i < height; ++i) {
+                    for (int j = 0; j < width; ++j) {
+                        V value = fma(y[i][j], scale, shift);
+                        if (e.relu) { value = max(V::broadcast(T{}), value); }
+                        store(to + std::ptrdiff_t{i} * D.out_row + j * D.out_pixel + c, value);
+                    }
+                }
+            });
+        }
+    }
+};
+
+}  // namespace ctnn::inline CTNN_ISA
+
+// ---- ctnn/network/winograd_passes.hpp
+// A stage's convolution by Winograd's filtering: its three directions over a batch and threads.
+
+namespace ctnn::inline CTNN_ISA {
+
+/// Elements that a stage needs: filters in forward, everything in backward, scratch of a thread.
+struct WinogradSizes {
+    std::ptrdiff_t filters = 0, backward = 0, scratch = 0;
+};
+
+template <ConvolutionDims D, class T>
+struct WinogradPasses {
+    using Forward = WinogradCorrelation<D.forward(), T>;
+    /// The gradient with respect to the data is a correlation with the transposed filters.
+    using Backward = WinogradCorrelation<
+        data_gradient_dims(D, phase_of(D.window.y, D.in.height, 0), phase_of(D.window.x, D.in.width, 0)), T>;
+    /// Samples between two rounds of adding to the filters' gradients: as many as fill a second-level cache, or as are
+    /// read and written as often as these gradients themselves.
+    static constexpr int chunk = static_cast<int>(std::clamp<std::ptrdiff_t>(
+        std::max<std::ptrdiff_t>(Forward::filter_elements, (1 << 20) / std::ptrdiff_t{sizeof(T)}) /
+            (std::ptrdiff_t{Forward::points} * Forward::tiles * (D.in.channels + D.out.channels)),
+        1, 32));
+    static constexpr std::ptrdiff_t patch_stride =
+        Forward::point_stride(std::ptrdiff_t{chunk} * Forward::tiles * D.in.channels);
+    static constexpr std::ptrdiff_t gradient_stride =
+        Forward::point_stride(std::ptrdiff_t{chunk} * Forward::tiles * D.out.channels);
+
+    /// Backward has no use for the gradients' part and the data's at the same time.
+    template <bool InGradient>
+    static constexpr WinogradSizes sizes{
+        Forward::filter_elements,
+        std::max(Forward::filter_elements + Forward::points * (patch_stride + gradient_stride),
+                 InGradient ? transposed_weights(D) + Backward::filter_elements : 0),
+        std::max(Forward::scratch_elements, InGradient ? Backward::scratch_elements : 0)};
+
+    /// All samples' maps.
+    static void forward(const StageIO<T>& io, T* map, const Epilogue<T>& epilogue) {
+        correlate<Forward>(io, io.input, D.in.size(), io.weight, io.filters, map, D.out.size(), epilogue);
+    }
+
+    static void weight_gradient(const StageIO<T>& io, const T* map_gradient) {
+        T* const filters = io.transposed;
+        T* const patches = filters + Forward::filter_elements;
+        T* const gradients = patches + Forward::points * patch_stride;
+        for (int begin = 0; begin < io.samples; begin += chunk) {
+            const int count = std::min(chunk, io.samples - begin);
+            parallel_for(count, io.threads, [&](int n, int) {
+                Forward::transform_input(io.input + (begin + n) * D.in.size(), patches, patch_stride,
+                                         n * Forward::tiles);
+                Forward::transform_gradient(map_gradient + (begin + n) * D.out.size(), gradients, gradient_stride,
+                                            n * Forward::tiles);
+            });
+            parallel_for(Forward::gradient_items, io.threads, [&](int item, int) {
+                Forward::add_gradient(patches, patch_stride, gradients, gradient_stride, filters,
+                                      count * Forward::tiles, item, begin == 0);
+            });
+        }
+        parallel_for(D.forward().blocks(), io.threads,
+                     [&](int block, int) { Forward::filters_to_weights(filters, io.weight_gradient, block); });
+    }
+
+    static void data_gradient(const StageIO<T>& io, const T* map_gradient) {
+        T* const filters = io.transposed + transposed_weights(D);
+        parallel_for(ceil_div(D.in.channels, block_size), io.threads,
+                     [&](int block, int) { transpose_weights<D>(io.weight, io.transposed, 0, block); });
+        correlate<Backward>(io, map_gradient, D.out.size(), io.transposed, filters, io.input_gradient, D.in.size(), {});
+    }
+
+  private:
+    template <class Kernel>
+    static void correlate(const StageIO<T>& io, const T* x, std::ptrdiff_t in_sample, const T* weights, T* filters,
+                          T* out, std::ptrdiff_t out_sample, const Epilogue<T>& epilogue) {
+        parallel_for(Kernel::product.blocks(), io.threads,
+                     [&](int block, int) { Kernel::transform_filters(weights, filters, block); });
+        parallel_for(ceil_div(io.samples, Kernel::chunk), io.threads, [&](int item, int thread) {
+            Kernel::correlate(x, in_sample, filters, out, out_sample, item * Kernel::chunk,
+                              std::min((item + 1) * Kernel::chunk, io.samples), epilogue,
+                              io.scratch + thread * io.scratch_stride);
+        });
+    }
+};
+
+}  // namespace ctnn::inline CTNN_ISA
+
 // ---- ctnn/network/stage.hpp
 // A stage at work: the head's kernels and the tail, forward and backward, over a batch and threads.
 
@@ -4909,12 +5275,14 @@ struct Stage {
         linear ? ConvolutionDims{{static_cast<int>(S.in.size()), 1, 1}, {S.map.channels, 1, 1}, 1, {}}
                : ConvolutionDims{S.in, S.map, S.groups, S.window};
     static constexpr bool narrow = linear || (weighted && S.map.width < narrow_width);
+    /// The head computes all samples before the tail begins.
+    static constexpr bool whole = narrow || S.winograd;
     using DataGradient = LinearDataGradient<LinearDims{dims.in.channels, dims.out.channels}, T>;
     static constexpr bool train_norm = S.batch_norm && TrainingPass;
     /// The whole map is kept from forward to backward: a norm needs its input again.
     static constexpr bool keeps_map = weighted && TrainingPass && Behind::norms;
-    /// The map is a buffer in forward: it is kept, or a narrow head computes all samples before the tail begins.
-    static constexpr bool map_in_forward = keeps_map || (narrow && (S.pooled || S.response_norm));
+    /// The map is a buffer in forward: it is kept, or the head is done before the tail begins.
+    static constexpr bool map_in_forward = keeps_map || (whole && (S.pooled || S.response_norm));
     static constexpr std::ptrdiff_t map_elements =
         weighted && (map_in_forward || (TrainingPass && S.pooled)) ? Behind::map_size : 0;
     static constexpr bool backward_needs_input = weighted || Behind::norms;
@@ -4941,8 +5309,18 @@ struct Stage {
         std::max({std::ptrdiff_t{train_norm ? 2 * S.map.channels * bands : 0},
                   std::ptrdiff_t{weighted && S.bias ? S.map.channels : 0},
                   std::ptrdiff_t{linear && InGradient ? DataGradient::run : 0}});
-    static constexpr std::ptrdiff_t transposed_elements =
-        S.head == Head::convolution && InGradient ? transposed_weights(dims) : 0;
+    static constexpr WinogradSizes winograd = [] {
+        if constexpr (S.winograd) {
+            return WinogradPasses<dims, T>::template sizes<InGradient>;
+        } else {
+            return WinogradSizes{};
+        }
+    }();
+    static constexpr std::ptrdiff_t filter_elements = winograd.filters;
+    static constexpr std::ptrdiff_t transposed_elements = S.winograd ? winograd.backward
+                                                          : S.head == Head::convolution && InGradient
+                                                              ? transposed_weights(dims)
+                                                              : 0;
 
     /// Scratch of a thread: rows of a band in forward, one map's gradient in backward, and a pixel of response norm.
     static constexpr std::ptrdiff_t forward_rows =
@@ -4954,7 +5332,8 @@ struct Stage {
             ? Behind::map_size * ((S.pooled ? 1 : 0) + (!weighted && S.activation != Activation::identity ? 1 : 0))
             : 0;
     static constexpr std::ptrdiff_t rows_elements = std::max(forward_rows, backward_rows);
-    static constexpr std::ptrdiff_t scratch_elements = rows_elements + Behind::response_scratch;
+    static constexpr std::ptrdiff_t scratch_elements =
+        std::max(rows_elements + Behind::response_scratch, winograd.scratch);
 
     /// Overwrites the output; in training also what backward needs.
     static void forward(const StageIO<T>& io) {
@@ -4968,12 +5347,12 @@ struct Stage {
         if constexpr (train_norm) {
             parallel_for(io.samples * bands, io.threads, [&](int item, int) {
                 const int n = item / bands, band = item % bands;
-                if constexpr (weighted && !narrow) {
+                if constexpr (weighted && !whole) {
                     head_rows(io, n, map_row(band), map_row(band + 1), io.map + n * Behind::map_size, epilogue(io));
                 }
-                if constexpr (!narrow) { moments(io, n, band); }
+                if constexpr (!whole) { moments(io, n, band); }
             });
-            if constexpr (narrow) {
+            if constexpr (whole) {
                 head_all(io, io.map, epilogue(io));
                 parallel_for(io.samples * bands, io.threads,
                              [&](int item, int) { moments(io, item / bands, item % bands); });
@@ -4983,7 +5362,7 @@ struct Stage {
                 [](int row) { return double{1} * (map_row(row % bands + 1) - map_row(row % bands)) * S.map.width; },
                 S.map.channels, io.norm_weight, io.norm_bias, S.eps, S.momentum, vectors(io), io.next_running_mean,
                 io.next_running_variance);
-        } else if constexpr (narrow) {
+        } else if constexpr (whole) {
             head_all(io, map_elements > 0 ? io.map : io.output, epilogue(io));
         }
         parallel_for(io.samples * bands, io.threads, [&](int item, int thread) {
@@ -5026,8 +5405,13 @@ struct Stage {
         });
         if constexpr (weighted) {
             if constexpr (S.bias) { merge_bias(io); }
-            weight_gradient(io, map_gradient);
-            if constexpr (InGradient) { data_gradient(io, map_gradient); }
+            if constexpr (S.winograd) {
+                WinogradPasses<dims, T>::weight_gradient(io, map_gradient);
+                if constexpr (InGradient) { WinogradPasses<dims, T>::data_gradient(io, map_gradient); }
+            } else {
+                weight_gradient(io, map_gradient);
+                if constexpr (InGradient) { data_gradient(io, map_gradient); }
+            }
         }
     }
 
@@ -5136,6 +5520,17 @@ struct Stage {
     /// The maps of all samples, for heads that tile over samples. Long reductions run in pieces whose weights stay in
     /// the second-level cache.
     static void head_all(const StageIO<T>& io, T* map, const Epilogue<T>& e) {
+        if constexpr (S.winograd) {
+            WinogradPasses<dims, T>::forward(io, map, e);
+        } else {
+            head_over_samples(io, map, e);
+        }
+        if constexpr (!train_norm && (S.activation == Activation::sigmoid || S.activation == Activation::tanh)) {
+            parallel_for(io.samples, io.threads,
+                         [&](int n, int) { finish_activation(map + n * Behind::map_size, Behind::map_size); });
+        }
+    }
+    static void head_over_samples(const StageIO<T>& io, T* map, const Epilogue<T>& e) {
         using Kernel = Correlation<dims.forward(), T>;
         constexpr int run = linear ? 1024 : dims.group_in();
         constexpr int chunk = linear ? 1 << 30 : 64;
@@ -5153,10 +5548,6 @@ struct Stage {
                                 std::min(run, dims.group_in() - first));
             }
         });
-        if constexpr (!train_norm && (S.activation == Activation::sigmoid || S.activation == Activation::tanh)) {
-            parallel_for(io.samples, io.threads,
-                         [&](int n, int) { finish_activation(map + n * Behind::map_size, Behind::map_size); });
-        }
     }
 
     /// Output rows [r0, r1) of sample n.
@@ -5172,7 +5563,7 @@ struct Stage {
         } else if constexpr (train_norm && S.batch_norm) {
             Behind::template forward<true, false>(io.map + n * Behind::map_size, v.scale, v.shift, rows, pixel, out,
                                                   to_places, r0, r1);
-        } else if constexpr (narrow) {
+        } else if constexpr (whole) {
             if constexpr (!Behind::empty) {
                 const T* map = map_elements > 0 ? io.map + n * Behind::map_size : out;
                 Behind::template forward<false, true>(map, nullptr, nullptr, rows, pixel, out, to_places, r0, r1);
@@ -5218,7 +5609,7 @@ struct Stage<S, T, TrainingPass, InGradient, Custom> {
     static constexpr PoolDims pool{S.in, S.map, S.window};
     static constexpr bool backward_needs_input = false, backward_needs_output = false, map_in_forward = false;
     static constexpr std::ptrdiff_t map_elements = 0, mask_bytes = 0, row_elements = 0, saved_elements = 0,
-                                    transposed_elements = 0, scratch_elements = 0;
+                                    filter_elements = 0, transposed_elements = 0, scratch_elements = 0;
 
     static void forward(const StageIO<T>& io) {
         parallel_for(io.samples, io.threads, [&](int n, int) {
@@ -5241,7 +5632,7 @@ template <StageSpec S, class T, bool TrainingPass, bool InGradient, class Custom
 struct Stage<S, T, TrainingPass, InGradient, Custom> {
     static constexpr bool backward_needs_input = true, backward_needs_output = true, map_in_forward = false;
     static constexpr std::ptrdiff_t map_elements = 0, mask_bytes = 0, row_elements = 0, saved_elements = 0,
-                                    transposed_elements = 0, scratch_elements = 0;
+                                    filter_elements = 0, transposed_elements = 0, scratch_elements = 0;
 
     static void forward(const StageIO<T>& io) {
         parallel_for(io.samples, io.threads, [&](int n, int) {
@@ -5277,9 +5668,10 @@ enum class Slot : char {
     mask,       ///< per sample: dropout's bits
     rows,       ///< per sample: partial sums of batch norm and biases, and a linear layer's transposed gradient
     saved,      ///< fixed: batch norm's vectors
-    transposed  ///< fixed: transposed weights
+    filters,    ///< fixed: Winograd's transformed filters, in forward
+    transposed  ///< fixed: what backward makes of weights: transposed ones, transformed filters and their gradients
 };
-inline constexpr std::size_t slot_count = 8;
+inline constexpr std::size_t slot_count = 9;
 
 /// The plan of one pass over a network: Training (forward, loss, backward) or inference.
 ///
@@ -5350,11 +5742,13 @@ struct Plan {
             set(Slot::mask, R::mask_bytes, forward, backward);
             set(Slot::rows, R::row_elements * element, spec.batch_norm ? forward : backward, backward);
             set(Slot::saved, R::saved_elements * element, forward, backward);
+            set(Slot::filters, R::filter_elements * element, forward, forward);
             set(Slot::transposed, R::transposed_elements * element, backward, backward);
         } else {
             set(Slot::output, spec.out.size() * element, forward, last_stage ? end_time : forward + 1);
             set(Slot::map, R::map_elements * element, forward, forward);
             set(Slot::saved, R::saved_elements * element, forward, forward);
+            set(Slot::filters, R::filter_elements * element, forward, forward);
         }
         const std::int64_t scratch = lines(R::scratch_elements * element) * 64;
         t.thread_bytes = t.thread_bytes > scratch ? t.thread_bytes : scratch;
@@ -5538,6 +5932,7 @@ StageIO<typename PlanType::value_type> stage_io(Workspace<PlanType>& workspace,
     io.mask = workspace.template at<std::uint8_t>(S, Slot::mask);
     io.rows = workspace.at(S, Slot::rows);
     io.saved = workspace.at(S, Slot::saved);
+    io.filters = workspace.at(S, Slot::filters);
     io.transposed = workspace.at(S, Slot::transposed);
     io.scratch = workspace.scratch();
     io.scratch_stride = PlanType::thread_bytes / sizeof(T);
@@ -6691,17 +7086,19 @@ namespace ctnn::inline CTNN_ISA {
 /// Shape: (C, H, W) → (OutChannels, ⌊(H + 2·padding − kernel) / stride⌋ + 1, likewise W).
 /// Parameters: weight (out, C / groups, kernel height, kernel width), decays; bias (out).
 /// Options: Kernel<h, w> (needed), Stride<1>, Padding<0>, Groups<1>, Bias<true>, WeightInit, BiasInit (both PyTorch's
-/// default, U(±1/√fan_in)).
-/// Remembers its input. Backward overwrites the parameters' gradients.
+/// default, U(±1/√fan_in)), and Winograd for a kernel of 3×3 without stride and groups: all three directions then take
+/// a quarter of the multiplications, as kernels/winograd.hpp has it, and their rounding errors are some ten times
+/// larger. Remembers its input. Backward overwrites the parameters' gradients.
 template <int OutChannels, class... Options>
 struct Conv2d {
     static constexpr LayerInfo describe(Signal in) {
         using O = OptionValues;
         constexpr OptionValues options = read_options<Options...>();
         LayerInfo info = detail::start_layer(LayerKind::conv2d, "Conv2d", in);
-        detail::check_options(info, options,
-                              O::kernel | O::stride | O::padding | O::groups | O::bias | O::weight_init | O::bias_init,
-                              "Conv2d takes Kernel, Stride, Padding, Groups, Bias, WeightInit and BiasInit");
+        detail::check_options(
+            info, options,
+            O::kernel | O::stride | O::padding | O::groups | O::bias | O::weight_init | O::bias_init | O::winograd,
+            "Conv2d takes Kernel, Stride, Padding, Groups, Bias, WeightInit, BiasInit and Winograd");
         if (!detail::need_map(info) || !detail::read_window(info, options, false)) { return info; }
         if (OutChannels < 1) {
             info.error << OutChannels << " output channels; write at least 1";
@@ -6711,6 +7108,13 @@ struct Conv2d {
         if (groups < 1 || in.shape.channels % groups != 0 || OutChannels % groups != 0) {
             info.error << groups << " groups do not divide " << in.shape.channels << " input and " << OutChannels
                        << " output channels; choose a common divisor";
+            return info;
+        }
+        info.winograd = options.has(O::winograd);
+        const auto [y, x] = info.window;
+        if (info.winograd && (groups != 1 || (y.extent != 3 && y.extent != 5) || x.extent != y.extent ||
+                              y.stride != 1 || x.stride != 1)) {
+            info.error << "Winograd needs Kernel<3> or Kernel<5> without stride and groups; drop it";
             return info;
         }
         info.groups = groups;
@@ -7037,15 +7441,25 @@ static_assert(AlexNet32::output_shape == Shape{10, 1, 1});
 
 namespace ctnn::inline CTNN_ISA {
 
+namespace detail {
+/// `Options` are those of all convolutions but the first besides their own.
+template <class... Options>
+using SmallAlexNetLayers =
+    Sequential<Input<3, 32, 32>,                                                                                     //
+               Conv2d<32, Kernel<5>, Padding<2>>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>, Stride<2>>,              //
+               Conv2d<64, Kernel<5>, Padding<2>, Options...>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>, Stride<2>>,  //
+               Conv2d<128, Kernel<3>, Padding<1>, Options...>, BatchNorm2d<>, ReLU, Dropout2d<0.1>,                  //
+               Conv2d<128, Kernel<3>, Padding<1>, Options...>, BatchNorm2d<>, ReLU, Dropout2d<0.1>,                  //
+               Conv2d<96, Kernel<3>, Padding<1>, Options...>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>, Stride<2>>,  //
+               AdaptiveAvgPool2d<1>, Flatten, Dropout<0.5>, Linear<10>>;
+}  // namespace detail
+
 /// 387 690 parameters, 31 million live multiply-adds per image.
-struct SmallAlexNet
-    : Sequential<Input<3, 32, 32>,                                                                         //
-                 Conv2d<32, Kernel<5>, Padding<2>>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>, Stride<2>>,  //
-                 Conv2d<64, Kernel<5>, Padding<2>>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>, Stride<2>>,  //
-                 Conv2d<128, Kernel<3>, Padding<1>>, BatchNorm2d<>, ReLU, Dropout2d<0.1>,                  //
-                 Conv2d<128, Kernel<3>, Padding<1>>, BatchNorm2d<>, ReLU, Dropout2d<0.1>,                  //
-                 Conv2d<96, Kernel<3>, Padding<1>>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>, Stride<2>>,  //
-                 AdaptiveAvgPool2d<1>, Flatten, Dropout<0.5>, Linear<10>> {};
+struct SmallAlexNet : detail::SmallAlexNetLayers<> {};
+
+/// The same network, weights exchangeable, with its convolutions behind the first by Winograd's filtering: faster, less
+/// exact.
+struct SmallAlexNetWinograd : detail::SmallAlexNetLayers<Winograd> {};
 
 static_assert(SmallAlexNet::parameter_count == 387'690);
 static_assert(SmallAlexNet::shape_after(3) == Shape{32, 16, 16});

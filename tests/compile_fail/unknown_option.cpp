@@ -2,8 +2,8 @@
 // EXPECT: layer 0, Conv2d: an argument is
 // EXPECT: not an option; Conv2d takes
 // EXPECT: Kernel, Stride, Padding,
-// EXPECT: Groups, Bias, WeightInit and
-// EXPECT: BiasInit
+// EXPECT: Groups, Bias, WeightInit,
+// EXPECT: BiasInit and Winograd
 #include <ctnn/ctnn.hpp>
 
 using namespace ctnn;

@@ -91,6 +91,7 @@ struct LayerInfo {
     Window window{};
     int groups = 1;
     bool bias = false;
+    bool winograd = false;
     bool count_include_pad = true;
     bool adaptive = false;
     double p = 0;                  ///< dropout probability

@@ -12,6 +12,8 @@ template <int Height, int Width = Height>
 struct Stride {};
 template <int Height, int Width = Height>
 struct Padding {};
+/// A convolution of 3×3 or 5×5 by minimal filtering: about half the time, and a decimal digit less of accuracy.
+struct Winograd {};
 /// Output and input channels are split into this many groups that do not see each other.
 template <int Count>
 struct Groups {};
@@ -56,8 +58,9 @@ struct OptionValues {
         k = 1024,
         weight_init = 2048,
         bias_init = 4096,
-        unknown = 8192,
-        repeated = 16384
+        winograd = 8192,
+        unknown = 16384,
+        repeated = 32768
     };
     unsigned given = 0;
     int kernel_y = 0, kernel_x = 0, stride_y = 0, stride_x = 0, padding_y = 0, padding_x = 0;
@@ -96,6 +99,7 @@ struct OptionValues {
         mark(groups);
         group_count = N;
     }
+    constexpr void read(Winograd) { mark(winograd); }
     template <bool V>
     constexpr void read(Bias<V>) {
         mark(bias);

@@ -11,17 +11,19 @@ namespace ctnn::inline CTNN_ISA {
 /// Shape: (C, H, W) → (OutChannels, ⌊(H + 2·padding − kernel) / stride⌋ + 1, likewise W).
 /// Parameters: weight (out, C / groups, kernel height, kernel width), decays; bias (out).
 /// Options: Kernel<h, w> (needed), Stride<1>, Padding<0>, Groups<1>, Bias<true>, WeightInit, BiasInit (both PyTorch's
-/// default, U(±1/√fan_in)).
-/// Remembers its input. Backward overwrites the parameters' gradients.
+/// default, U(±1/√fan_in)), and Winograd for a kernel of 3×3 without stride and groups: all three directions then take
+/// a quarter of the multiplications, as kernels/winograd.hpp has it, and their rounding errors are some ten times
+/// larger. Remembers its input. Backward overwrites the parameters' gradients.
 template <int OutChannels, class... Options>
 struct Conv2d {
     static constexpr LayerInfo describe(Signal in) {
         using O = OptionValues;
         constexpr OptionValues options = read_options<Options...>();
         LayerInfo info = detail::start_layer(LayerKind::conv2d, "Conv2d", in);
-        detail::check_options(info, options,
-                              O::kernel | O::stride | O::padding | O::groups | O::bias | O::weight_init | O::bias_init,
-                              "Conv2d takes Kernel, Stride, Padding, Groups, Bias, WeightInit and BiasInit");
+        detail::check_options(
+            info, options,
+            O::kernel | O::stride | O::padding | O::groups | O::bias | O::weight_init | O::bias_init | O::winograd,
+            "Conv2d takes Kernel, Stride, Padding, Groups, Bias, WeightInit, BiasInit and Winograd");
         if (!detail::need_map(info) || !detail::read_window(info, options, false)) { return info; }
         if (OutChannels < 1) {
             info.error << OutChannels << " output channels; write at least 1";
@@ -31,6 +33,13 @@ struct Conv2d {
         if (groups < 1 || in.shape.channels % groups != 0 || OutChannels % groups != 0) {
             info.error << groups << " groups do not divide " << in.shape.channels << " input and " << OutChannels
                        << " output channels; choose a common divisor";
+            return info;
+        }
+        info.winograd = options.has(O::winograd);
+        const auto [y, x] = info.window;
+        if (info.winograd && (groups != 1 || (y.extent != 3 && y.extent != 5) || x.extent != y.extent ||
+                              y.stride != 1 || x.stride != 1)) {
+            info.error << "Winograd needs Kernel<3> or Kernel<5> without stride and groups; drop it";
             return info;
         }
         info.groups = groups;

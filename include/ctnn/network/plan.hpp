@@ -29,9 +29,10 @@ enum class Slot : char {
     mask,       ///< per sample: dropout's bits
     rows,       ///< per sample: partial sums of batch norm and biases, and a linear layer's transposed gradient
     saved,      ///< fixed: batch norm's vectors
-    transposed  ///< fixed: transposed weights
+    filters,    ///< fixed: Winograd's transformed filters, in forward
+    transposed  ///< fixed: what backward makes of weights: transposed ones, transformed filters and their gradients
 };
-inline constexpr std::size_t slot_count = 8;
+inline constexpr std::size_t slot_count = 9;
 
 /// The plan of one pass over a network: Training (forward, loss, backward) or inference.
 ///
@@ -102,11 +103,13 @@ struct Plan {
             set(Slot::mask, R::mask_bytes, forward, backward);
             set(Slot::rows, R::row_elements * element, spec.batch_norm ? forward : backward, backward);
             set(Slot::saved, R::saved_elements * element, forward, backward);
+            set(Slot::filters, R::filter_elements * element, forward, forward);
             set(Slot::transposed, R::transposed_elements * element, backward, backward);
         } else {
             set(Slot::output, spec.out.size() * element, forward, last_stage ? end_time : forward + 1);
             set(Slot::map, R::map_elements * element, forward, forward);
             set(Slot::saved, R::saved_elements * element, forward, forward);
+            set(Slot::filters, R::filter_elements * element, forward, forward);
         }
         const std::int64_t scratch = lines(R::scratch_elements * element) * 64;
         t.thread_bytes = t.thread_bytes > scratch ? t.thread_bytes : scratch;

@@ -44,6 +44,7 @@ StageIO<typename PlanType::value_type> stage_io(Workspace<PlanType>& workspace,
     io.mask = workspace.template at<std::uint8_t>(S, Slot::mask);
     io.rows = workspace.at(S, Slot::rows);
     io.saved = workspace.at(S, Slot::saved);
+    io.filters = workspace.at(S, Slot::filters);
     io.transposed = workspace.at(S, Slot::transposed);
     io.scratch = workspace.scratch();
     io.scratch_stride = PlanType::thread_bytes / sizeof(T);

@@ -11,6 +11,7 @@
 #include <ctnn/network/stage_io.hpp>
 #include <ctnn/network/stages.hpp>
 #include <ctnn/network/tail.hpp>
+#include <ctnn/network/winograd_passes.hpp>
 
 namespace ctnn::inline CTNN_ISA {
 
@@ -28,12 +29,14 @@ struct Stage {
         linear ? ConvolutionDims{{static_cast<int>(S.in.size()), 1, 1}, {S.map.channels, 1, 1}, 1, {}}
                : ConvolutionDims{S.in, S.map, S.groups, S.window};
     static constexpr bool narrow = linear || (weighted && S.map.width < narrow_width);
+    /// The head computes all samples before the tail begins.
+    static constexpr bool whole = narrow || S.winograd;
     using DataGradient = LinearDataGradient<LinearDims{dims.in.channels, dims.out.channels}, T>;
     static constexpr bool train_norm = S.batch_norm && TrainingPass;
     /// The whole map is kept from forward to backward: a norm needs its input again.
     static constexpr bool keeps_map = weighted && TrainingPass && Behind::norms;
-    /// The map is a buffer in forward: it is kept, or a narrow head computes all samples before the tail begins.
-    static constexpr bool map_in_forward = keeps_map || (narrow && (S.pooled || S.response_norm));
+    /// The map is a buffer in forward: it is kept, or the head is done before the tail begins.
+    static constexpr bool map_in_forward = keeps_map || (whole && (S.pooled || S.response_norm));
     static constexpr std::ptrdiff_t map_elements =
         weighted && (map_in_forward || (TrainingPass && S.pooled)) ? Behind::map_size : 0;
     static constexpr bool backward_needs_input = weighted || Behind::norms;
@@ -60,8 +63,18 @@ struct Stage {
         std::max({std::ptrdiff_t{train_norm ? 2 * S.map.channels * bands : 0},
                   std::ptrdiff_t{weighted && S.bias ? S.map.channels : 0},
                   std::ptrdiff_t{linear && InGradient ? DataGradient::run : 0}});
-    static constexpr std::ptrdiff_t transposed_elements =
-        S.head == Head::convolution && InGradient ? transposed_weights(dims) : 0;
+    static constexpr WinogradSizes winograd = [] {
+        if constexpr (S.winograd) {
+            return WinogradPasses<dims, T>::template sizes<InGradient>;
+        } else {
+            return WinogradSizes{};
+        }
+    }();
+    static constexpr std::ptrdiff_t filter_elements = winograd.filters;
+    static constexpr std::ptrdiff_t transposed_elements = S.winograd ? winograd.backward
+                                                          : S.head == Head::convolution && InGradient
+                                                              ? transposed_weights(dims)
+                                                              : 0;
 
     /// Scratch of a thread: rows of a band in forward, one map's gradient in backward, and a pixel of response norm.
     static constexpr std::ptrdiff_t forward_rows =
@@ -73,7 +86,8 @@ struct Stage {
             ? Behind::map_size * ((S.pooled ? 1 : 0) + (!weighted && S.activation != Activation::identity ? 1 : 0))
             : 0;
     static constexpr std::ptrdiff_t rows_elements = std::max(forward_rows, backward_rows);
-    static constexpr std::ptrdiff_t scratch_elements = rows_elements + Behind::response_scratch;
+    static constexpr std::ptrdiff_t scratch_elements =
+        std::max(rows_elements + Behind::response_scratch, winograd.scratch);
 
     /// Overwrites the output; in training also what backward needs.
     static void forward(const StageIO<T>& io) {
@@ -87,12 +101,12 @@ struct Stage {
         if constexpr (train_norm) {
             parallel_for(io.samples * bands, io.threads, [&](int item, int) {
                 const int n = item / bands, band = item % bands;
-                if constexpr (weighted && !narrow) {
+                if constexpr (weighted && !whole) {
                     head_rows(io, n, map_row(band), map_row(band + 1), io.map + n * Behind::map_size, epilogue(io));
                 }
-                if constexpr (!narrow) { moments(io, n, band); }
+                if constexpr (!whole) { moments(io, n, band); }
             });
-            if constexpr (narrow) {
+            if constexpr (whole) {
                 head_all(io, io.map, epilogue(io));
                 parallel_for(io.samples * bands, io.threads,
                              [&](int item, int) { moments(io, item / bands, item % bands); });
@@ -102,7 +116,7 @@ struct Stage {
                 [](int row) { return double{1} * (map_row(row % bands + 1) - map_row(row % bands)) * S.map.width; },
                 S.map.channels, io.norm_weight, io.norm_bias, S.eps, S.momentum, vectors(io), io.next_running_mean,
                 io.next_running_variance);
-        } else if constexpr (narrow) {
+        } else if constexpr (whole) {
             head_all(io, map_elements > 0 ? io.map : io.output, epilogue(io));
         }
         parallel_for(io.samples * bands, io.threads, [&](int item, int thread) {
@@ -145,8 +159,13 @@ struct Stage {
         });
         if constexpr (weighted) {
             if constexpr (S.bias) { merge_bias(io); }
-            weight_gradient(io, map_gradient);
-            if constexpr (InGradient) { data_gradient(io, map_gradient); }
+            if constexpr (S.winograd) {
+                WinogradPasses<dims, T>::weight_gradient(io, map_gradient);
+                if constexpr (InGradient) { WinogradPasses<dims, T>::data_gradient(io, map_gradient); }
+            } else {
+                weight_gradient(io, map_gradient);
+                if constexpr (InGradient) { data_gradient(io, map_gradient); }
+            }
         }
     }
 
@@ -255,6 +274,17 @@ struct Stage {
     /// The maps of all samples, for heads that tile over samples. Long reductions run in pieces whose weights stay in
     /// the second-level cache.
     static void head_all(const StageIO<T>& io, T* map, const Epilogue<T>& e) {
+        if constexpr (S.winograd) {
+            WinogradPasses<dims, T>::forward(io, map, e);
+        } else {
+            head_over_samples(io, map, e);
+        }
+        if constexpr (!train_norm && (S.activation == Activation::sigmoid || S.activation == Activation::tanh)) {
+            parallel_for(io.samples, io.threads,
+                         [&](int n, int) { finish_activation(map + n * Behind::map_size, Behind::map_size); });
+        }
+    }
+    static void head_over_samples(const StageIO<T>& io, T* map, const Epilogue<T>& e) {
         using Kernel = Correlation<dims.forward(), T>;
         constexpr int run = linear ? 1024 : dims.group_in();
         constexpr int chunk = linear ? 1 << 30 : 64;
@@ -272,10 +302,6 @@ struct Stage {
                                 std::min(run, dims.group_in() - first));
             }
         });
-        if constexpr (!train_norm && (S.activation == Activation::sigmoid || S.activation == Activation::tanh)) {
-            parallel_for(io.samples, io.threads,
-                         [&](int n, int) { finish_activation(map + n * Behind::map_size, Behind::map_size); });
-        }
     }
 
     /// Output rows [r0, r1) of sample n.
@@ -291,7 +317,7 @@ struct Stage {
         } else if constexpr (train_norm && S.batch_norm) {
             Behind::template forward<true, false>(io.map + n * Behind::map_size, v.scale, v.shift, rows, pixel, out,
                                                   to_places, r0, r1);
-        } else if constexpr (narrow) {
+        } else if constexpr (whole) {
             if constexpr (!Behind::empty) {
                 const T* map = map_elements > 0 ? io.map + n * Behind::map_size : out;
                 Behind::template forward<false, true>(map, nullptr, nullptr, rows, pixel, out, to_places, r0, r1);

@@ -29,11 +29,12 @@ struct StageIO {
     T* output = nullptr;
     T* output_gradient = nullptr;  ///< backward may overwrite it
     T* input_gradient = nullptr;   ///< overwritten; null when nobody asked
-    T* map = nullptr;              ///< this and the next five: see Slot
+    T* map = nullptr;              ///< this and the next six: see Slot
     std::uint8_t* places = nullptr;
     std::uint8_t* mask = nullptr;
     T* rows = nullptr;
     T* saved = nullptr;
+    T* filters = nullptr;
     T* transposed = nullptr;
     T* scratch = nullptr;  ///< the first thread's; the next one's is scratch_stride elements on
     std::ptrdiff_t scratch_stride = 0;

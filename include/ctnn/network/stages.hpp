@@ -26,6 +26,7 @@ struct StageSpec {
     Window window{};
     int groups = 1;
     bool bias = false;
+    bool winograd = false;
     bool adaptive = false, count_include_pad = true;
     bool batch_norm = false;
     double eps = 0, momentum = 0;
@@ -94,6 +95,7 @@ constexpr void extend(StageSpec& stage, const LayerInfo& info, std::size_t layer
             stage.window = info.window;
             stage.groups = info.groups;
             stage.bias = info.bias;
+            stage.winograd = info.winograd;
             stage.adaptive = info.adaptive;
             stage.count_include_pad = info.count_include_pad;
             stage.map = info.out.shape;
