@@ -47,7 +47,7 @@ struct Stage {
         S.dropout ? 1
                   : std::clamp(static_cast<int>(Behind::map_size * std::ptrdiff_t{sizeof(T)} / (512 * 1024)) + 1, 1,
                                std::min(Behind::pooled_shape.height, S.map.height));
-    static constexpr int band_row(int band) { return band * Behind::pooled_shape.height / bands; }
+    static constexpr int band_row(int band, int of = bands) { return band * Behind::pooled_shape.height / of; }
     static constexpr int map_row(int band) { return band * S.map.height / bands; }
     static constexpr int band_map_rows = [] {
         int most = 0;
@@ -119,9 +119,10 @@ struct Stage {
         } else if constexpr (whole) {
             head_all(io, map_elements > 0 ? io.map : io.output, epilogue(io));
         }
-        parallel_for(io.samples * bands, io.threads, [&](int item, int thread) {
-            const int n = item / bands, band = item % bands;
-            tail_band(io, n, band_row(band), band_row(band + 1), io.scratch + thread * io.scratch_stride);
+        const int parts = bands_for(io);
+        parallel_for(io.samples * parts, io.threads, [&](int item, int thread) {
+            const int n = item / parts, part = item % parts;
+            tail_band(io, n, band_row(part, parts), band_row(part + 1, parts), io.scratch + thread * io.scratch_stride);
             if constexpr (S.dropout) {
                 if constexpr (TrainingPass) {
                     Behind::drop(io.output + n * Behind::out_size, io.mask + n * mask_bytes,
@@ -216,6 +217,16 @@ struct Stage {
     }
 
   private:
+    /// Bands of this pass. Inference cuts finer where there are too few samples for the threads: one image is shared
+    /// out by rows, all of which read the same weights, so that no thread waits for another's channels to pool them.
+    static int bands_for(const StageIO<T>& io) {
+        if constexpr (TrainingPass) {
+            return bands;
+        } else {
+            const int wanted = io.samples < io.threads ? ceil_div(2 * io.threads, io.samples) : 1;
+            return std::clamp(wanted, bands, std::max(bands, Behind::pooled_shape.height));
+        }
+    }
     static BatchNormVectors<T> vectors(const StageIO<T>& io) { return {io.saved, S.batch_norm ? S.map.channels : 0}; }
     /// Sample n of a buffer that the plan may lack.
     static const T* sample(const T* buffer, int n, std::ptrdiff_t size) {
