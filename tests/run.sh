@@ -5,11 +5,11 @@ set -eu
 cd "$(dirname "$0")/.."
 compilers=${*:-gcc clang}
 
-packages="g++ cmake ninja-build libxsimd-dev libfmt-dev libcli11-dev catch2 python3 clang-format-19"
+packages="g++ cmake ninja-build libxsimd-dev libfmt-dev libcli11-dev catch2 python3 clang-format-19 qemu-user"
 presets=""
 for compiler in $compilers; do
     case $compiler in
-        gcc) presets="$presets dev" ;;
+        gcc) presets="$presets dev" packages="$packages g++-aarch64-linux-gnu" ;;
         clang) presets="$presets clang-dev" packages="$packages clang-19 libomp-19-dev" ;;
         *) echo "usage: tests/run.sh [gcc] [clang]" >&2; exit 2 ;;
     esac

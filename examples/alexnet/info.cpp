@@ -23,6 +23,7 @@ std::string title(const ctnn::LayerInfo& layer) {
         if (y.padding != 0 || x.padding != 0) { text += fmt::format(", padding {}", size_of(y.padding, x.padding)); }
     }
     if (layer.groups > 1) { text += fmt::format(", groups {}", layer.groups); }
+    if (layer.winograd) { text += ", Winograd"; }
     if (layer.p > 0) { text += fmt::format(" {}", layer.p); }
     return text;
 }

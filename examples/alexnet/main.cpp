@@ -14,6 +14,7 @@
 
 #include <ctnn/core/error.hpp>
 #include <ctnn/core/parallel.hpp>
+#include <ctnn/core/processor.hpp>
 
 #include "commands.hpp"
 #include "data.hpp"
@@ -277,6 +278,9 @@ int run(int argc, char** argv) {
 }  // namespace
 
 }  // namespace alexnet
+
+/// Before the constructors of global objects, which are compiled for the same processor.
+[[gnu::constructor(101)]] static void before_everything() { ctnn::require_processor(); }
 
 int main(int argc, char** argv) {
     // A file that hits a size limit is an error of write(), which is reported, not the end of the process.

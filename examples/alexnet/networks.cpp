@@ -8,7 +8,7 @@
 namespace alexnet {
 
 std::span<const NetworkEntry> networks() {
-    static const std::array entries{small_network(), alexnet32_network()};
+    static const std::array entries{small_network(), small_winograd_network(), alexnet32_network()};
     return entries;
 }
 

@@ -71,6 +71,7 @@ struct NetworkEntry {
 };
 
 NetworkEntry small_network();
+NetworkEntry small_winograd_network();
 NetworkEntry alexnet32_network();
 
 /// All of them, in the order in which they are listed.

@@ -8,6 +8,7 @@
 #include <ctnn/core/layout.hpp>
 #include <ctnn/core/liveness.hpp>
 #include <ctnn/core/options.hpp>
+#include <ctnn/core/processor.hpp>
 #include <ctnn/core/random.hpp>
 #include <ctnn/core/shape.hpp>
 #include <ctnn/core/text.hpp>

@@ -13,6 +13,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
@@ -925,6 +926,86 @@ constexpr std::int64_t place_buffers(std::array<LiveBuffer, Count>& buffers) {
 }
 
 }  // namespace ctnn::inline CTNN_ISA
+
+// ---- ctnn/core/processor.hpp
+// A program that was compiled for more than the processor has ends with a line of text, not with an illegal
+// instruction.
+
+// The function must itself run on any processor, so it is compiled for the least of its kind.
+#if defined(__x86_64__) && defined(__GNUC__)
+#define CTNN_ANY_PROCESSOR __attribute__((target("no-sse3,no-bmi,no-bmi2,no-lzcnt,no-movbe,no-popcnt")))
+#else
+#define CTNN_ANY_PROCESSOR
+#endif
+
+namespace ctnn::inline CTNN_ISA {
+
+/// Returns where the processor has every instruction set that the calling file was compiled for; otherwise prints one
+/// line to standard error, which names those it lacks, and ends the process with status 1. Nothing is thrown, because
+/// what would catch it was compiled for the other processor, too.
+///
+/// For the same reason it must come before all other code of the program, constructors of global objects included:
+///
+///     [[gnu::constructor(101)]] static void before_everything() { ctnn::require_processor(); }
+///
+/// A call at the start of main is enough where no global object of the program needs a constructor. Checked are the
+/// sets that GCC 12 and Clang 19 use without being asked. On processors other than x86-64 it does nothing.
+///
+/// Every file has its own: the namespace does not tell apart all that two files can be compiled for.
+CTNN_ANY_PROCESSOR CTNN_ONE_COPY static inline void require_processor() {
+#if defined(__x86_64__) && defined(__GNUC__)
+    int missing = 0;
+    __builtin_cpu_init();
+// The macro of a set that the compiler may use is 1; of any other, its own name.
+#define CTNN_TEXT(macro) #macro
+#define CTNN_NEEDS(macro, name)                                                                   \
+    if (CTNN_TEXT(macro)[0] == '1' && !__builtin_cpu_supports(name)) {                            \
+        std::fputs(missing++ == 0 ? "ctnn: found a processor without " name : ", " name, stderr); \
+    }
+    CTNN_NEEDS(__SSE3__, "sse3")
+    CTNN_NEEDS(__SSSE3__, "ssse3")
+    CTNN_NEEDS(__SSE4_1__, "sse4.1")
+    CTNN_NEEDS(__SSE4_2__, "sse4.2")
+    CTNN_NEEDS(__SSE4A__, "sse4a")
+    CTNN_NEEDS(__XOP__, "xop")
+    CTNN_NEEDS(__FMA4__, "fma4")
+    CTNN_NEEDS(__TBM__, "tbm")
+    CTNN_NEEDS(__POPCNT__, "popcnt")
+    CTNN_NEEDS(__LZCNT__, "lzcnt")
+    CTNN_NEEDS(__MOVBE__, "movbe")
+    CTNN_NEEDS(__BMI__, "bmi")
+    CTNN_NEEDS(__BMI2__, "bmi2")
+    CTNN_NEEDS(__AVX__, "avx")
+    CTNN_NEEDS(__F16C__, "f16c")
+    CTNN_NEEDS(__FMA__, "fma")
+    CTNN_NEEDS(__AVX2__, "avx2")
+    CTNN_NEEDS(__AVXVNNI__, "avxvnni")
+    CTNN_NEEDS(__GFNI__, "gfni")
+    CTNN_NEEDS(__AVX512F__, "avx512f")
+    CTNN_NEEDS(__AVX512CD__, "avx512cd")
+    CTNN_NEEDS(__AVX512VL__, "avx512vl")
+    CTNN_NEEDS(__AVX512DQ__, "avx512dq")
+    CTNN_NEEDS(__AVX512BW__, "avx512bw")
+    CTNN_NEEDS(__AVX512IFMA__, "avx512ifma")
+    CTNN_NEEDS(__AVX512VBMI__, "avx512vbmi")
+    CTNN_NEEDS(__AVX512VBMI2__, "avx512vbmi2")
+    CTNN_NEEDS(__AVX512VNNI__, "avx512vnni")
+    CTNN_NEEDS(__AVX512BITALG__, "avx512bitalg")
+    CTNN_NEEDS(__AVX512VPOPCNTDQ__, "avx512vpopcntdq")
+    CTNN_NEEDS(__AVX512BF16__, "avx512bf16")
+    CTNN_NEEDS(__AVX512FP16__, "avx512fp16")
+#undef CTNN_NEEDS
+#undef CTNN_TEXT
+    if (missing > 0) {
+        std::fputs(", expected one that has what this program was compiled for (-march)\n", stderr);
+        std::_Exit(1);
+    }
+#endif
+}
+
+}  // namespace ctnn::inline CTNN_ISA
+
+#undef CTNN_ANY_PROCESSOR
 
 // ---- ctnn/core/random.hpp
 // Counter-based random numbers: the value depends on the key and the counter alone, never on who asks, in which
@@ -3156,6 +3237,7 @@ template <class T>
 struct Vec<T, ScalarArch> {
     static constexpr int width = 1;
     static constexpr int registers = 16;
+    static constexpr int broadcast_registers = 0;
     T v{};
 
     static Vec load(const T* p) { return {*p}; }
@@ -3191,6 +3273,8 @@ struct Vec {
 #else
     static constexpr int registers = 16;
 #endif
+    /// Those that the broadcast operand of a multiply-add takes: AVX-512's instructions read it from memory.
+    static constexpr int broadcast_registers = sizeof(Batch) == 64 ? 0 : 1;
     Batch v;
 
     static CTNN_ALWAYS_INLINE Vec load(const T* p) { return {Batch::load_unaligned(p)}; }
@@ -3244,7 +3328,7 @@ struct Vec {
 #endif
         return {xsimd::fma(a.v, b.v, c.v)};
     }
-    /// The larger; b where either is no number, on x86.
+    /// The larger; where one is no number, b on x86 and no number on ARM.
     friend CTNN_ALWAYS_INLINE Vec max(Vec a, Vec b) {
 #if defined(__AVX512F__)
         // The masked forms name their pass-through operand, where GCC 12's plain ones warn of an uninitialised one.
@@ -3254,7 +3338,11 @@ struct Vec {
             return {Batch(_mm512_mask_max_pd(a.v, static_cast<__mmask8>(-1), a.v, b.v))};
         }
 #endif
+#if XSIMD_VERSION_MAJOR >= 14  // which returns its first argument then, as std::max does
+        return {xsimd::max(b.v, a.v)};
+#else
         return {xsimd::max(a.v, b.v)};
+#endif
     }
     friend CTNN_ALWAYS_INLINE Vec sqrt(Vec a) {
 #if defined(__AVX512F__)
@@ -3579,14 +3667,15 @@ struct RegisterTile {
 /// stay in registers while pixels stream.
 template <class T, class Arch>
 constexpr RegisterTile choose_tile(int width, int blocks) {
-    constexpr int per_block = vectors_per_block<T, Arch>;
-    constexpr int budget = std::max(Vec<T, Arch>::registers * 7 / 8, per_block);
+    using V = Vec<T, Arch>;
     RegisterTile best{1, 1};
     double best_cost = 1e9;
     for (int b = 1; b <= 4; ++b) {
-        const int vectors = b * per_block;
-        if (blocks % b != 0 || vectors > budget) { continue; }
-        const int pixels = ceil_div(width, ceil_div(width, budget / vectors));
+        const int vectors = b * vectors_per_block<T, Arch>;
+        // Besides the sums, one pixel's weights and its input: a register too few, and compilers keep sums in memory.
+        const int room = std::min(V::registers * 7 / 8, V::registers - vectors - V::broadcast_registers);
+        if (blocks % b != 0 || (b > 1 && vectors > room)) { continue; }
+        const int pixels = ceil_div(width, ceil_div(width, std::max(1, room / vectors)));
         const double sums = pixels * vectors;
         const double cost = (pixels + vectors) / sums + (pixels < 2 * b ? 0.5 : 0.0) + (sums < 8 ? 0.5 : 0.0);
         if (cost < best_cost) {
@@ -3681,7 +3770,9 @@ struct Accumulators {
                 for (int v = 0; v < vectors; ++v) { sum[p][v].store(out + p * step + v * V::width); }
             }
         } else {
+#pragma GCC unroll 32
             for (int p = 0; p < Pixels; ++p) {
+#pragma GCC unroll 8
                 for (int v = 0; v < vectors; ++v) {
                     const int left = channels - v * V::width;
                     if (left >= V::width) {
@@ -4346,6 +4437,12 @@ struct RandomKey {
     }
 };
 
+/// Elements that a head asks of the plan: Slot::filters, Slot::transposed, a thread's scratch, and Slot::rows of a
+/// sample.
+struct HeadSizes {
+    std::ptrdiff_t filters = 0, transposed = 0, scratch = 0, rows = 0;
+};
+
 /// Arrays of one stage for a batch of `samples`. A pointer is null where the plan has no such buffer. Activations are
 /// [sample][row][column][channel]; parameters and their gradients lie as in the arena.
 template <class T>
@@ -4370,6 +4467,108 @@ struct StageIO {
     const T *running_mean = nullptr, *running_variance = nullptr;
     T *next_running_mean = nullptr, *next_running_variance = nullptr;  ///< the same in training, where they move
     RandomKey random{};
+};
+
+}  // namespace ctnn::inline CTNN_ISA
+
+// ---- ctnn/network/direct_passes.hpp
+// A stage's convolution or linear layer as it is written down: its three directions over a batch and threads.
+
+namespace ctnn::inline CTNN_ISA {
+
+/// `Linear`: D is over a 1×1 map and its weights outweigh the samples.
+template <ConvolutionDims D, bool Linear, class T>
+struct DirectPasses {
+    using Forward = Correlation<D.forward(), T>;
+    using Gradient = WeightGradient<D.forward(), T>;
+    using LinearData = LinearDataGradient<LinearDims{D.in.channels, D.out.channels}, T>;
+
+    template <bool InGradient>
+    static constexpr HeadSizes sizes{.transposed = InGradient && !Linear ? transposed_weights(D) : 0,
+                                     .rows = InGradient && Linear ? LinearData::run : 0};
+
+    /// Map rows [r0, r1) of sample n; `map` is where row 0 would be.
+    static void rows(const StageIO<T>& io, int n, int r0, int r1, T* map, const Epilogue<T>& epilogue) {
+        for (int g = 0; g < D.groups; ++g) {
+            for (int b = 0; b < Forward::block_groups; ++b) {
+                Forward::rows(io.input + n * D.in.size() + g * D.group_in(), io.weight + g * D.group_weights(),
+                              map + g * D.group_out(), r0, r1, b, of_group(epilogue, g));
+            }
+        }
+    }
+
+    /// The maps of all samples, for heads that tile over samples. Long reductions run in pieces whose weights stay in
+    /// the second-level cache.
+    static void forward(const StageIO<T>& io, T* map, const Epilogue<T>& epilogue) {
+        constexpr int run = Linear ? 1024 : D.group_in();
+        constexpr int chunk = Linear ? 1 << 30 : 64;
+        const int chunks = ceil_div(io.samples, chunk);
+        parallel_for(D.groups * Forward::block_groups * chunks, io.threads, [&](int item, int) {
+            const int c = item % chunks, b = item / chunks % Forward::block_groups,
+                      g = item / chunks / Forward::block_groups;
+            const int end = Linear ? io.samples : std::min(io.samples, (c + 1) * chunk);
+            for (int first = 0; first < D.group_in(); first += run) {
+                Epilogue<T> part;
+                if (first + run >= D.group_in()) { part = of_group(epilogue, g); }
+                part.accumulate = first > 0;
+                Forward::samples(io.input + g * D.group_in(), D.in.size(), io.weight + g * D.group_weights(),
+                                 map + g * D.group_out(), D.out.size(), c * chunk, end, b, part, first,
+                                 std::min(run, D.group_in() - first));
+            }
+        });
+    }
+
+    /// The weights' gradients from that of the map. Threads share out the items; a run of samples small enough for the
+    /// second-level cache passes through all items of a thread before the next run begins.
+    static void weight_gradient(const StageIO<T>& io, const T* map_gradient) {
+        constexpr int items = D.groups * Gradient::items;
+        constexpr std::ptrdiff_t sample_bytes = (D.in.size() + D.out.size()) * std::ptrdiff_t{sizeof(T)};
+        // A linear layer's weights are passed over once.
+        constexpr int run = Linear ? 1 << 30 : static_cast<int>(std::max<std::ptrdiff_t>(1, 384 * 1024 / sample_bytes));
+        const int parts = std::min(io.threads, items);
+        parallel_for(parts, io.threads, [&](int part, int) {
+            for (int begin = 0, end; begin < io.samples; begin = end) {
+                end = begin + std::min(run, io.samples - begin);
+                for (int item = items * part / parts; item < items * (part + 1) / parts; ++item) {
+                    const int g = item / Gradient::items;
+                    Gradient::add(io.input + g * D.group_in(), D.in.size(), map_gradient + g * D.group_out(),
+                                  D.out.size(), io.weight_gradient + g * D.group_weights(), begin, end,
+                                  item % Gradient::items, begin == 0);
+                }
+            }
+        });
+    }
+
+    /// The gradient with respect to the input from that of the map.
+    static void data_gradient(const StageIO<T>& io, const T* map_gradient) {
+        if constexpr (Linear) {
+            for (int run = 0; run < LinearData::runs; ++run) {
+                parallel_for(ceil_div(io.samples, LinearData::lanes), io.threads, [&](int sample_tile, int) {
+                    LinearData::transpose(map_gradient, io.rows, io.samples, sample_tile, run);
+                });
+                parallel_for(LinearData::items, io.threads, [&](int item, int) {
+                    LinearData::add(io.rows, io.weight, io.input_gradient, io.samples, item, run);
+                });
+            }
+        } else {
+            constexpr int blocks = ceil_div(D.group_in(), block_size);
+            parallel_for(D.groups * blocks, io.threads, [&](int item, int) {
+                transpose_weights<D>(io.weight, io.transposed, item / blocks, item % blocks);
+            });
+            constexpr int chunk = ceil_div(D.in.width, D.window.x.stride) < narrow_width ? 32 : 1;
+            parallel_for(ceil_div(io.samples, chunk), io.threads, [&](int item, int) {
+                convolution_data_gradient<D>(map_gradient, io.transposed, io.input_gradient, item * chunk,
+                                             std::min((item + 1) * chunk, io.samples));
+            });
+        }
+    }
+
+  private:
+    static Epilogue<T> of_group(Epilogue<T> e, int group) {
+        if (e.scale != nullptr) { e.scale += group * D.group_bias(); }
+        if (e.shift != nullptr) { e.shift += group * D.group_bias(); }
+        return e;
+    }
 };
 
 }  // namespace ctnn::inline CTNN_ISA
@@ -5186,11 +5385,6 @@ struct WinogradCorrelation {
 
 namespace ctnn::inline CTNN_ISA {
 
-/// Elements that a stage needs: filters in forward, everything in backward, scratch of a thread.
-struct WinogradSizes {
-    std::ptrdiff_t filters = 0, backward = 0, scratch = 0;
-};
-
 template <ConvolutionDims D, class T>
 struct WinogradPasses {
     using Forward = WinogradCorrelation<D.forward(), T>;
@@ -5210,11 +5404,11 @@ struct WinogradPasses {
 
     /// Backward has no use for the gradients' part and the data's at the same time.
     template <bool InGradient>
-    static constexpr WinogradSizes sizes{
-        Forward::filter_elements,
-        std::max(Forward::filter_elements + Forward::points * (patch_stride + gradient_stride),
-                 InGradient ? transposed_weights(D) + Backward::filter_elements : 0),
-        std::max(Forward::scratch_elements, InGradient ? Backward::scratch_elements : 0)};
+    static constexpr HeadSizes sizes{
+        .filters = Forward::filter_elements,
+        .transposed = std::max(Forward::filter_elements + Forward::points * (patch_stride + gradient_stride),
+                               InGradient ? transposed_weights(D) + Backward::filter_elements : 0),
+        .scratch = std::max(Forward::scratch_elements, InGradient ? Backward::scratch_elements : 0)};
 
     /// All samples' maps.
     static void forward(const StageIO<T>& io, T* map, const Epilogue<T>& epilogue) {
@@ -5286,7 +5480,7 @@ struct Stage {
     static constexpr bool narrow = linear || (weighted && S.map.width < narrow_width);
     /// The head computes all samples before the tail begins.
     static constexpr bool whole = narrow || S.winograd;
-    using DataGradient = LinearDataGradient<LinearDims{dims.in.channels, dims.out.channels}, T>;
+    using Passes = std::conditional_t<S.winograd, WinogradPasses<dims, T>, DirectPasses<dims, linear, T>>;
     static constexpr bool train_norm = S.batch_norm && TrainingPass;
     /// The whole map is kept from forward to backward: a norm needs its input again.
     static constexpr bool keeps_map = weighted && TrainingPass && Behind::norms;
@@ -5314,22 +5508,18 @@ struct Stage {
 
     static constexpr std::ptrdiff_t mask_bytes = S.dropout ? (Behind::mask_bits + 7) / 8 : 0;
     static constexpr std::ptrdiff_t saved_elements = S.batch_norm ? BatchNormVectors<T>::size(S.map.channels) : 0;
-    static constexpr std::ptrdiff_t row_elements =
-        std::max({std::ptrdiff_t{train_norm ? 2 * S.map.channels * bands : 0},
-                  std::ptrdiff_t{weighted && S.bias ? S.map.channels : 0},
-                  std::ptrdiff_t{linear && InGradient ? DataGradient::run : 0}});
-    static constexpr WinogradSizes winograd = [] {
-        if constexpr (S.winograd) {
-            return WinogradPasses<dims, T>::template sizes<InGradient>;
+    static constexpr HeadSizes head_sizes = [] {
+        if constexpr (weighted) {
+            return Passes::template sizes < TrainingPass && InGradient > ;
         } else {
-            return WinogradSizes{};
+            return HeadSizes{};
         }
     }();
-    static constexpr std::ptrdiff_t filter_elements = winograd.filters;
-    static constexpr std::ptrdiff_t transposed_elements = S.winograd ? winograd.backward
-                                                          : S.head == Head::convolution && InGradient
-                                                              ? transposed_weights(dims)
-                                                              : 0;
+    static constexpr std::ptrdiff_t row_elements =
+        std::max({std::ptrdiff_t{train_norm ? 2 * S.map.channels * bands : 0},
+                  std::ptrdiff_t{weighted && S.bias ? S.map.channels : 0}, head_sizes.rows});
+    static constexpr std::ptrdiff_t filter_elements = head_sizes.filters;
+    static constexpr std::ptrdiff_t transposed_elements = head_sizes.transposed;
 
     /// Scratch of a thread: rows of a band in forward, one map's gradient in backward, and a pixel of response norm.
     static constexpr std::ptrdiff_t forward_rows =
@@ -5342,7 +5532,7 @@ struct Stage {
             : 0;
     static constexpr std::ptrdiff_t rows_elements = std::max(forward_rows, backward_rows);
     static constexpr std::ptrdiff_t scratch_elements =
-        std::max(rows_elements + Behind::response_scratch, winograd.scratch);
+        std::max(rows_elements + Behind::response_scratch, head_sizes.scratch);
 
     /// Overwrites the output; in training also what backward needs.
     static void forward(const StageIO<T>& io) {
@@ -5415,59 +5605,8 @@ struct Stage {
         });
         if constexpr (weighted) {
             if constexpr (S.bias) { merge_bias(io); }
-            if constexpr (S.winograd) {
-                WinogradPasses<dims, T>::weight_gradient(io, map_gradient);
-                if constexpr (InGradient) { WinogradPasses<dims, T>::data_gradient(io, map_gradient); }
-            } else {
-                weight_gradient(io, map_gradient);
-                if constexpr (InGradient) { data_gradient(io, map_gradient); }
-            }
-        }
-    }
-
-    /// The weights' gradients from that of the map. Threads share out the items; a run of samples small enough for the
-    /// second-level cache passes through all items of a thread before the next run begins.
-    static void weight_gradient(const StageIO<T>& io, const T* map_gradient) {
-        using Kernel = WeightGradient<dims.forward(), T>;
-        constexpr int items = dims.groups * Kernel::items;
-        constexpr std::ptrdiff_t sample_bytes = (S.in.size() + Behind::map_size) * std::ptrdiff_t{sizeof(T)};
-        // A linear layer's weights outweigh its samples: they are passed over once.
-        constexpr int run = linear ? 1 << 30 : static_cast<int>(std::max<std::ptrdiff_t>(1, 384 * 1024 / sample_bytes));
-        const int parts = std::min(io.threads, items);
-        parallel_for(parts, io.threads, [&](int part, int) {
-            for (int begin = 0, end; begin < io.samples; begin = end) {
-                end = begin + std::min(run, io.samples - begin);
-                for (int item = items * part / parts; item < items * (part + 1) / parts; ++item) {
-                    const int g = item / Kernel::items;
-                    Kernel::add(io.input + g * dims.group_in(), S.in.size(), map_gradient + g * dims.group_out(),
-                                Behind::map_size, io.weight_gradient + g * dims.group_weights(), begin, end,
-                                item % Kernel::items, begin == 0);
-                }
-            }
-        });
-    }
-
-    /// The gradient with respect to the input from that of the map.
-    static void data_gradient(const StageIO<T>& io, const T* map_gradient) {
-        if constexpr (linear) {
-            for (int run = 0; run < DataGradient::runs; ++run) {
-                parallel_for(ceil_div(io.samples, DataGradient::lanes), io.threads, [&](int sample_tile, int) {
-                    DataGradient::transpose(map_gradient, io.rows, io.samples, sample_tile, run);
-                });
-                parallel_for(DataGradient::items, io.threads, [&](int item, int) {
-                    DataGradient::add(io.rows, io.weight, io.input_gradient, io.samples, item, run);
-                });
-            }
-        } else {
-            constexpr int blocks = ceil_div(dims.group_in(), block_size);
-            parallel_for(dims.groups * blocks, io.threads, [&](int item, int) {
-                transpose_weights<dims>(io.weight, io.transposed, item / blocks, item % blocks);
-            });
-            constexpr int chunk = ceil_div(S.in.width, S.window.x.stride) < narrow_width ? 32 : 1;
-            parallel_for(ceil_div(io.samples, chunk), io.threads, [&](int item, int) {
-                convolution_data_gradient<dims>(map_gradient, io.transposed, io.input_gradient, item * chunk,
-                                                std::min((item + 1) * chunk, io.samples));
-            });
+            Passes::weight_gradient(io, map_gradient);
+            if constexpr (InGradient) { Passes::data_gradient(io, map_gradient); }
         }
     }
 
@@ -5513,11 +5652,6 @@ struct Stage {
         e.relu = S.activation == Activation::relu && !train_norm;
         return e;
     }
-    static Epilogue<T> group_epilogue(Epilogue<T> e, int group) {
-        if (e.scale != nullptr) { e.scale += group * dims.group_bias(); }
-        if (e.shift != nullptr) { e.shift += group * dims.group_bias(); }
-        return e;
-    }
     /// Sigmoid and tanh are too long for a register tile's epilogue: they follow while the rows are in cache.
     static void finish_activation(T* rows, std::ptrdiff_t count) {
         if constexpr (!train_norm && (S.activation == Activation::sigmoid || S.activation == Activation::tanh)) {
@@ -5527,47 +5661,16 @@ struct Stage {
 
     /// Map rows [r0, r1) of sample n; `map` is where row 0 would be.
     static void head_rows(const StageIO<T>& io, int n, int r0, int r1, T* map, const Epilogue<T>& e) {
-        using Kernel = Correlation<dims.forward(), T>;
-        for (int g = 0; g < dims.groups; ++g) {
-            for (int b = 0; b < Kernel::block_groups; ++b) {
-                Kernel::rows(io.input + n * S.in.size() + g * dims.group_in(), io.weight + g * dims.group_weights(),
-                             map + g * dims.group_out(), r0, r1, b, group_epilogue(e, g));
-            }
-        }
+        Passes::rows(io, n, r0, r1, map, e);
         finish_activation(map + r0 * Behind::map_row, (r1 - r0) * Behind::map_row);
     }
-
-    /// The maps of all samples, for heads that tile over samples. Long reductions run in pieces whose weights stay in
-    /// the second-level cache.
+    /// The maps of all samples.
     static void head_all(const StageIO<T>& io, T* map, const Epilogue<T>& e) {
-        if constexpr (S.winograd) {
-            WinogradPasses<dims, T>::forward(io, map, e);
-        } else {
-            head_over_samples(io, map, e);
-        }
+        Passes::forward(io, map, e);
         if constexpr (!train_norm && (S.activation == Activation::sigmoid || S.activation == Activation::tanh)) {
             parallel_for(io.samples, io.threads,
                          [&](int n, int) { finish_activation(map + n * Behind::map_size, Behind::map_size); });
         }
-    }
-    static void head_over_samples(const StageIO<T>& io, T* map, const Epilogue<T>& e) {
-        using Kernel = Correlation<dims.forward(), T>;
-        constexpr int run = linear ? 1024 : dims.group_in();
-        constexpr int chunk = linear ? 1 << 30 : 64;
-        const int chunks = ceil_div(io.samples, chunk);
-        parallel_for(dims.groups * Kernel::block_groups * chunks, io.threads, [&](int item, int) {
-            const int c = item % chunks, b = item / chunks % Kernel::block_groups,
-                      g = item / chunks / Kernel::block_groups;
-            const int end = linear ? io.samples : std::min(io.samples, (c + 1) * chunk);
-            for (int first = 0; first < dims.group_in(); first += run) {
-                Epilogue<T> part;
-                if (first + run >= dims.group_in()) { part = group_epilogue(e, g); }
-                part.accumulate = first > 0;
-                Kernel::samples(io.input + g * dims.group_in(), S.in.size(), io.weight + g * dims.group_weights(),
-                                map + g * dims.group_out(), Behind::map_size, c * chunk, end, b, part, first,
-                                std::min(run, dims.group_in() - first));
-            }
-        });
     }
 
     /// Output rows [r0, r1) of sample n.

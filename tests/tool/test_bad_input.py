@@ -62,7 +62,7 @@ class Options(ToolTest):
             (["paint"], ["paint"]),
             (["train", "--epoch", "3"], ["--epoch"]),
             (["train", "3"], ["3"]),
-            (["train", "--model", "resnet"], ["--model", "resnet", "small,alexnet32"]),
+            (["train", "--model", "resnet"], ["--model", "resnet", "small,small-winograd,alexnet32"]),
             (["train", "--dataset", "mnist"], ["--dataset", "mnist", "cifar10,synthetic"]),
             (["train", "--optimizer", "adam"], ["--optimizer", "adam", "sgd"]),
             (["train", "--batch-size", "0"], ["batch size is 0", "at least 1"]),

@@ -28,14 +28,15 @@ struct RegisterTile {
 /// stay in registers while pixels stream.
 template <class T, class Arch>
 constexpr RegisterTile choose_tile(int width, int blocks) {
-    constexpr int per_block = vectors_per_block<T, Arch>;
-    constexpr int budget = std::max(Vec<T, Arch>::registers * 7 / 8, per_block);
+    using V = Vec<T, Arch>;
     RegisterTile best{1, 1};
     double best_cost = 1e9;
     for (int b = 1; b <= 4; ++b) {
-        const int vectors = b * per_block;
-        if (blocks % b != 0 || vectors > budget) { continue; }
-        const int pixels = ceil_div(width, ceil_div(width, budget / vectors));
+        const int vectors = b * vectors_per_block<T, Arch>;
+        // Besides the sums, one pixel's weights and its input: a register too few, and compilers keep sums in memory.
+        const int room = std::min(V::registers * 7 / 8, V::registers - vectors - V::broadcast_registers);
+        if (blocks % b != 0 || (b > 1 && vectors > room)) { continue; }
+        const int pixels = ceil_div(width, ceil_div(width, std::max(1, room / vectors)));
         const double sums = pixels * vectors;
         const double cost = (pixels + vectors) / sums + (pixels < 2 * b ? 0.5 : 0.0) + (sums < 8 ? 0.5 : 0.0);
         if (cost < best_cost) {
@@ -130,7 +131,9 @@ struct Accumulators {
                 for (int v = 0; v < vectors; ++v) { sum[p][v].store(out + p * step + v * V::width); }
             }
         } else {
+#pragma GCC unroll 32
             for (int p = 0; p < Pixels; ++p) {
+#pragma GCC unroll 8
                 for (int v = 0; v < vectors; ++v) {
                     const int left = channels - v * V::width;
                     if (left >= V::width) {

@@ -42,6 +42,7 @@ template <class T>
 struct Vec<T, ScalarArch> {
     static constexpr int width = 1;
     static constexpr int registers = 16;
+    static constexpr int broadcast_registers = 0;
     T v{};
 
     static Vec load(const T* p) { return {*p}; }
@@ -77,6 +78,8 @@ struct Vec {
 #else
     static constexpr int registers = 16;
 #endif
+    /// Those that the broadcast operand of a multiply-add takes: AVX-512's instructions read it from memory.
+    static constexpr int broadcast_registers = sizeof(Batch) == 64 ? 0 : 1;
     Batch v;
 
     static CTNN_ALWAYS_INLINE Vec load(const T* p) { return {Batch::load_unaligned(p)}; }
@@ -130,7 +133,7 @@ struct Vec {
 #endif
         return {xsimd::fma(a.v, b.v, c.v)};
     }
-    /// The larger; b where either is no number, on x86.
+    /// The larger; where one is no number, b on x86 and no number on ARM.
     friend CTNN_ALWAYS_INLINE Vec max(Vec a, Vec b) {
 #if defined(__AVX512F__)
         // The masked forms name their pass-through operand, where GCC 12's plain ones warn of an uninitialised one.
@@ -140,7 +143,11 @@ struct Vec {
             return {Batch(_mm512_mask_max_pd(a.v, static_cast<__mmask8>(-1), a.v, b.v))};
         }
 #endif
+#if XSIMD_VERSION_MAJOR >= 14  // which returns its first argument then, as std::max does
+        return {xsimd::max(b.v, a.v)};
+#else
         return {xsimd::max(a.v, b.v)};
+#endif
     }
     friend CTNN_ALWAYS_INLINE Vec sqrt(Vec a) {
 #if defined(__AVX512F__)

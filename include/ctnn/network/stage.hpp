@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include <ctnn/core/parallel.hpp>
-#include <ctnn/kernels/convolution.hpp>
-#include <ctnn/kernels/linear.hpp>
+#include <ctnn/network/direct_passes.hpp>
 #include <ctnn/network/stage_io.hpp>
 #include <ctnn/network/stages.hpp>
 #include <ctnn/network/tail.hpp>
@@ -31,7 +31,7 @@ struct Stage {
     static constexpr bool narrow = linear || (weighted && S.map.width < narrow_width);
     /// The head computes all samples before the tail begins.
     static constexpr bool whole = narrow || S.winograd;
-    using DataGradient = LinearDataGradient<LinearDims{dims.in.channels, dims.out.channels}, T>;
+    using Passes = std::conditional_t<S.winograd, WinogradPasses<dims, T>, DirectPasses<dims, linear, T>>;
     static constexpr bool train_norm = S.batch_norm && TrainingPass;
     /// The whole map is kept from forward to backward: a norm needs its input again.
     static constexpr bool keeps_map = weighted && TrainingPass && Behind::norms;
@@ -59,22 +59,18 @@ struct Stage {
 
     static constexpr std::ptrdiff_t mask_bytes = S.dropout ? (Behind::mask_bits + 7) / 8 : 0;
     static constexpr std::ptrdiff_t saved_elements = S.batch_norm ? BatchNormVectors<T>::size(S.map.channels) : 0;
-    static constexpr std::ptrdiff_t row_elements =
-        std::max({std::ptrdiff_t{train_norm ? 2 * S.map.channels * bands : 0},
-                  std::ptrdiff_t{weighted && S.bias ? S.map.channels : 0},
-                  std::ptrdiff_t{linear && InGradient ? DataGradient::run : 0}});
-    static constexpr WinogradSizes winograd = [] {
-        if constexpr (S.winograd) {
-            return WinogradPasses<dims, T>::template sizes<InGradient>;
+    static constexpr HeadSizes head_sizes = [] {
+        if constexpr (weighted) {
+            return Passes::template sizes < TrainingPass && InGradient > ;
         } else {
-            return WinogradSizes{};
+            return HeadSizes{};
         }
     }();
-    static constexpr std::ptrdiff_t filter_elements = winograd.filters;
-    static constexpr std::ptrdiff_t transposed_elements = S.winograd ? winograd.backward
-                                                          : S.head == Head::convolution && InGradient
-                                                              ? transposed_weights(dims)
-                                                              : 0;
+    static constexpr std::ptrdiff_t row_elements =
+        std::max({std::ptrdiff_t{train_norm ? 2 * S.map.channels * bands : 0},
+                  std::ptrdiff_t{weighted && S.bias ? S.map.channels : 0}, head_sizes.rows});
+    static constexpr std::ptrdiff_t filter_elements = head_sizes.filters;
+    static constexpr std::ptrdiff_t transposed_elements = head_sizes.transposed;
 
     /// Scratch of a thread: rows of a band in forward, one map's gradient in backward, and a pixel of response norm.
     static constexpr std::ptrdiff_t forward_rows =
@@ -87,7 +83,7 @@ struct Stage {
             : 0;
     static constexpr std::ptrdiff_t rows_elements = std::max(forward_rows, backward_rows);
     static constexpr std::ptrdiff_t scratch_elements =
-        std::max(rows_elements + Behind::response_scratch, winograd.scratch);
+        std::max(rows_elements + Behind::response_scratch, head_sizes.scratch);
 
     /// Overwrites the output; in training also what backward needs.
     static void forward(const StageIO<T>& io) {
@@ -160,59 +156,8 @@ struct Stage {
         });
         if constexpr (weighted) {
             if constexpr (S.bias) { merge_bias(io); }
-            if constexpr (S.winograd) {
-                WinogradPasses<dims, T>::weight_gradient(io, map_gradient);
-                if constexpr (InGradient) { WinogradPasses<dims, T>::data_gradient(io, map_gradient); }
-            } else {
-                weight_gradient(io, map_gradient);
-                if constexpr (InGradient) { data_gradient(io, map_gradient); }
-            }
-        }
-    }
-
-    /// The weights' gradients from that of the map. Threads share out the items; a run of samples small enough for the
-    /// second-level cache passes through all items of a thread before the next run begins.
-    static void weight_gradient(const StageIO<T>& io, const T* map_gradient) {
-        using Kernel = WeightGradient<dims.forward(), T>;
-        constexpr int items = dims.groups * Kernel::items;
-        constexpr std::ptrdiff_t sample_bytes = (S.in.size() + Behind::map_size) * std::ptrdiff_t{sizeof(T)};
-        // A linear layer's weights outweigh its samples: they are passed over once.
-        constexpr int run = linear ? 1 << 30 : static_cast<int>(std::max<std::ptrdiff_t>(1, 384 * 1024 / sample_bytes));
-        const int parts = std::min(io.threads, items);
-        parallel_for(parts, io.threads, [&](int part, int) {
-            for (int begin = 0, end; begin < io.samples; begin = end) {
-                end = begin + std::min(run, io.samples - begin);
-                for (int item = items * part / parts; item < items * (part + 1) / parts; ++item) {
-                    const int g = item / Kernel::items;
-                    Kernel::add(io.input + g * dims.group_in(), S.in.size(), map_gradient + g * dims.group_out(),
-                                Behind::map_size, io.weight_gradient + g * dims.group_weights(), begin, end,
-                                item % Kernel::items, begin == 0);
-                }
-            }
-        });
-    }
-
-    /// The gradient with respect to the input from that of the map.
-    static void data_gradient(const StageIO<T>& io, const T* map_gradient) {
-        if constexpr (linear) {
-            for (int run = 0; run < DataGradient::runs; ++run) {
-                parallel_for(ceil_div(io.samples, DataGradient::lanes), io.threads, [&](int sample_tile, int) {
-                    DataGradient::transpose(map_gradient, io.rows, io.samples, sample_tile, run);
-                });
-                parallel_for(DataGradient::items, io.threads, [&](int item, int) {
-                    DataGradient::add(io.rows, io.weight, io.input_gradient, io.samples, item, run);
-                });
-            }
-        } else {
-            constexpr int blocks = ceil_div(dims.group_in(), block_size);
-            parallel_for(dims.groups * blocks, io.threads, [&](int item, int) {
-                transpose_weights<dims>(io.weight, io.transposed, item / blocks, item % blocks);
-            });
-            constexpr int chunk = ceil_div(S.in.width, S.window.x.stride) < narrow_width ? 32 : 1;
-            parallel_for(ceil_div(io.samples, chunk), io.threads, [&](int item, int) {
-                convolution_data_gradient<dims>(map_gradient, io.transposed, io.input_gradient, item * chunk,
-                                                std::min((item + 1) * chunk, io.samples));
-            });
+            Passes::weight_gradient(io, map_gradient);
+            if constexpr (InGradient) { Passes::data_gradient(io, map_gradient); }
         }
     }
 
@@ -258,11 +203,6 @@ struct Stage {
         e.relu = S.activation == Activation::relu && !train_norm;
         return e;
     }
-    static Epilogue<T> group_epilogue(Epilogue<T> e, int group) {
-        if (e.scale != nullptr) { e.scale += group * dims.group_bias(); }
-        if (e.shift != nullptr) { e.shift += group * dims.group_bias(); }
-        return e;
-    }
     /// Sigmoid and tanh are too long for a register tile's epilogue: they follow while the rows are in cache.
     static void finish_activation(T* rows, std::ptrdiff_t count) {
         if constexpr (!train_norm && (S.activation == Activation::sigmoid || S.activation == Activation::tanh)) {
@@ -272,47 +212,16 @@ struct Stage {
 
     /// Map rows [r0, r1) of sample n; `map` is where row 0 would be.
     static void head_rows(const StageIO<T>& io, int n, int r0, int r1, T* map, const Epilogue<T>& e) {
-        using Kernel = Correlation<dims.forward(), T>;
-        for (int g = 0; g < dims.groups; ++g) {
-            for (int b = 0; b < Kernel::block_groups; ++b) {
-                Kernel::rows(io.input + n * S.in.size() + g * dims.group_in(), io.weight + g * dims.group_weights(),
-                             map + g * dims.group_out(), r0, r1, b, group_epilogue(e, g));
-            }
-        }
+        Passes::rows(io, n, r0, r1, map, e);
         finish_activation(map + r0 * Behind::map_row, (r1 - r0) * Behind::map_row);
     }
-
-    /// The maps of all samples, for heads that tile over samples. Long reductions run in pieces whose weights stay in
-    /// the second-level cache.
+    /// The maps of all samples.
     static void head_all(const StageIO<T>& io, T* map, const Epilogue<T>& e) {
-        if constexpr (S.winograd) {
-            WinogradPasses<dims, T>::forward(io, map, e);
-        } else {
-            head_over_samples(io, map, e);
-        }
+        Passes::forward(io, map, e);
         if constexpr (!train_norm && (S.activation == Activation::sigmoid || S.activation == Activation::tanh)) {
             parallel_for(io.samples, io.threads,
                          [&](int n, int) { finish_activation(map + n * Behind::map_size, Behind::map_size); });
         }
-    }
-    static void head_over_samples(const StageIO<T>& io, T* map, const Epilogue<T>& e) {
-        using Kernel = Correlation<dims.forward(), T>;
-        constexpr int run = linear ? 1024 : dims.group_in();
-        constexpr int chunk = linear ? 1 << 30 : 64;
-        const int chunks = ceil_div(io.samples, chunk);
-        parallel_for(dims.groups * Kernel::block_groups * chunks, io.threads, [&](int item, int) {
-            const int c = item % chunks, b = item / chunks % Kernel::block_groups,
-                      g = item / chunks / Kernel::block_groups;
-            const int end = linear ? io.samples : std::min(io.samples, (c + 1) * chunk);
-            for (int first = 0; first < dims.group_in(); first += run) {
-                Epilogue<T> part;
-                if (first + run >= dims.group_in()) { part = group_epilogue(e, g); }
-                part.accumulate = first > 0;
-                Kernel::samples(io.input + g * dims.group_in(), S.in.size(), io.weight + g * dims.group_weights(),
-                                map + g * dims.group_out(), Behind::map_size, c * chunk, end, b, part, first,
-                                std::min(run, dims.group_in() - first));
-            }
-        });
     }
 
     /// Output rows [r0, r1) of sample n.

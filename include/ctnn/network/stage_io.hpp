@@ -20,6 +20,12 @@ struct RandomKey {
     }
 };
 
+/// Elements that a head asks of the plan: Slot::filters, Slot::transposed, a thread's scratch, and Slot::rows of a
+/// sample.
+struct HeadSizes {
+    std::ptrdiff_t filters = 0, transposed = 0, scratch = 0, rows = 0;
+};
+
 /// Arrays of one stage for a batch of `samples`. A pointer is null where the plan has no such buffer. Activations are
 /// [sample][row][column][channel]; parameters and their gradients lie as in the arena.
 template <class T>

@@ -11,11 +11,6 @@
 
 namespace ctnn::inline CTNN_ISA {
 
-/// Elements that a stage needs: filters in forward, everything in backward, scratch of a thread.
-struct WinogradSizes {
-    std::ptrdiff_t filters = 0, backward = 0, scratch = 0;
-};
-
 template <ConvolutionDims D, class T>
 struct WinogradPasses {
     using Forward = WinogradCorrelation<D.forward(), T>;
@@ -35,11 +30,11 @@ struct WinogradPasses {
 
     /// Backward has no use for the gradients' part and the data's at the same time.
     template <bool InGradient>
-    static constexpr WinogradSizes sizes{
-        Forward::filter_elements,
-        std::max(Forward::filter_elements + Forward::points * (patch_stride + gradient_stride),
-                 InGradient ? transposed_weights(D) + Backward::filter_elements : 0),
-        std::max(Forward::scratch_elements, InGradient ? Backward::scratch_elements : 0)};
+    static constexpr HeadSizes sizes{
+        .filters = Forward::filter_elements,
+        .transposed = std::max(Forward::filter_elements + Forward::points * (patch_stride + gradient_stride),
+                               InGradient ? transposed_weights(D) + Backward::filter_elements : 0),
+        .scratch = std::max(Forward::scratch_elements, InGradient ? Backward::scratch_elements : 0)};
 
     /// All samples' maps.
     static void forward(const StageIO<T>& io, T* map, const Epilogue<T>& epilogue) {
