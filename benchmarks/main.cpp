@@ -1,26 +1,27 @@
 // ctnn_bench: how fast ctnn is on this machine, beside the machine's limits and beside its peers.
-#include <charconv>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <span>
-#include <string>
 #include <string_view>
 
 #include <fmt/format.h>
 
 #include <ctnn/core/error.hpp>
+#include <ctnn/core/processor.hpp>
 
-#include "kernels.hpp"
+#include "kernels/kernels.hpp"
 #include "options.hpp"
-#include "steps.hpp"
+#include "steps/steps.hpp"
 
 namespace {
 
-using ctnn::bench::Options;
+constexpr std::string_view usage =
+    R"(usage: ctnn_bench kernels [option | problem]...
+       ctnn_bench steps [option]...
 
-constexpr std::string_view usage = R"(usage: ctnn_bench kernels|steps [options]
-
-  kernels   single layers in three directions, with the machine's limits and oneDNN where it was found
+  kernels   single layers in three directions: time, GFLOP/s, share of the machine's multiply-add peak and memory
+            bandwidth, error against double precision, and oneDNN and OpenBLAS in turn where they were found
   steps     training steps and inferences of whole networks
 
   --threads N      threads (all)
@@ -28,66 +29,46 @@ constexpr std::string_view usage = R"(usage: ctnn_bench kernels|steps [options]
   --seconds S      time for each figure (1)
   --repeats N      runs for each figure instead of a time
   --json FILE      also write the figures there
-  --batch N        steps: images in a batch (128)
-  --stages         steps: also the times of the stages of a training step
-  --serve          steps: time what standard input asks for, for the scripts in peers/
+
+kernels:
+  problem          only this layer, in benchdnn's notation: mb128ic64ih8oc128kh3ph1 is a batch of 128 maps of 64
+                   channels, 8x8, to 128 channels by a 3x3 kernel padded by 1; without ih a linear layer; with
+                   _winograd behind it by that algorithm. Shapes are compiled in: for any other layer,
+                   benchmarks/problem.py PROBLEM... [option]... compiles a program.
+  --dir DIRECTION  only fwd, bwd_d (data) or bwd_w (weights)
+  --list           say which layers there are, and their problems
+
+steps:
+  --batch N        images in a batch (128)
+  --stages         also the times of the stages of a training step
+  --serve          time what standard input asks for, for compare.py
+
+Beside it, in benchmarks/, each with a --help of its own: compare.py (steps in turn with PyTorch), compile.py (what
+compiling costs), report.py (tables and a chart from JSON), and run.sh, which runs them all for docs/performance.md.
 )";
-
-template <class T>
-T number(std::string_view option, std::string_view text, T least) {
-    T value{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc{} || end != text.data() + text.size() || !(value >= least)) {
-        throw ctnn::ArgumentError(fmt::format("{}: found '{}', expected a number, at least {}", option, text, least));
-    }
-    return value;
-}
-
-Options parse(std::span<const char* const> arguments) {
-    Options options;
-    for (std::size_t i = 0; i < arguments.size(); ++i) {
-        const std::string_view option = arguments[i];
-        const auto value = [&]() -> std::string_view {
-            if (i + 1 == arguments.size()) { throw ctnn::ArgumentError(fmt::format("{}: expected a value", option)); }
-            return arguments[++i];
-        };
-        if (option == "--threads") {
-            options.threads = number(option, value(), 1);
-        } else if (option == "--filter") {
-            options.filter = value();
-        } else if (option == "--seconds") {
-            options.seconds = number(option, value(), 0.0);
-        } else if (option == "--repeats") {
-            options.repeats = number(option, value(), 1);
-        } else if (option == "--json") {
-            options.json = value();
-        } else if (option == "--batch") {
-            options.batch = number(option, value(), 1);
-        } else if (option == "--stages") {
-            options.stages = true;
-        } else if (option == "--serve") {
-            options.serve = true;
-        } else {
-            throw ctnn::ArgumentError(fmt::format("unknown option '{}'\n\n{}", option, usage));
-        }
-    }
-    return options;
-}
 
 }  // namespace
 
+/// Before the constructors of global objects, which are compiled for the same processor.
+[[gnu::constructor(101)]] static void before_everything() { ctnn::require_processor(); }
+
 int main(int argc, char** argv) {
     const std::span<const char* const> arguments(argv, static_cast<std::size_t>(argc));
-    const std::string_view command = argc > 1 ? arguments[1] : "--help";
+    const auto is_help = [](std::string_view text) { return text == "--help" || text == "-h"; };
     try {
-        if (command == "kernels") {
-            ctnn::bench::run_kernels(parse(arguments.subspan(2)));
-        } else if (command == "steps") {
-            ctnn::bench::run_steps(parse(arguments.subspan(2)));
-        } else if (command == "--help") {
+        if (argc < 2 || std::any_of(arguments.begin(), arguments.end(), is_help)) {
             fmt::print("{}", usage);
+            return 0;
+        }
+        using namespace ctnn::bench;
+        const std::string_view command = arguments[1];
+        if (command == "kernels") {
+            run_kernels(parse_options(Command::kernels, arguments.subspan(2)));
+        } else if (command == "steps") {
+            run_steps(parse_options(Command::steps, arguments.subspan(2)));
         } else {
-            throw ctnn::ArgumentError(fmt::format("unknown command '{}'\n\n{}", command, usage));
+            throw ctnn::ArgumentError(
+                fmt::format("command: found '{}', expected kernels or steps; see ctnn_bench --help", command));
         }
     } catch (const std::exception& e) {
         fmt::print(stderr, "ctnn_bench: {}\n", e.what());

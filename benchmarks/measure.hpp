@@ -5,6 +5,8 @@
 #include <chrono>
 #include <cmath>
 #include <cstddef>
+#include <ctime>
+#include <thread>
 #include <vector>
 
 #include "options.hpp"
@@ -20,6 +22,16 @@ double seconds_of(F&& f) {
     const double start = now();
     f();
     return now() - start;
+}
+
+/// Returns when no thread of this process computes any more, or after half a second. Libraries with threads of their
+/// own let these spin for a while after a call, up to a tenth of a second, at the cost of what runs next.
+inline void wait_until_idle() {
+    for (int i = 0; i < 250; ++i) {
+        const std::clock_t before = std::clock();
+        std::this_thread::sleep_for(std::chrono::milliseconds{2});
+        if (std::clock() - before < CLOCKS_PER_SEC / 5000) { return; }
+    }
 }
 
 /// Run times of one thing, in seconds.

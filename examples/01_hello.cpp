@@ -2,22 +2,26 @@
 //
 //     g++ -std=c++20 -O3 -march=native -fopenmp -I ../single_include 01_hello.cpp -lfmt && ./a.out
 #include <cstdio>
+#include <exception>
 
 #include <ctnn/ctnn.hpp>
 
 using namespace ctnn;
 
-// The compiler checks the geometry, lays out weights and activations, and fuses the layers. Change a size and see.
+// The compiler checks the geometry, lays out weights and activations, and fuses the layers. Change a size and see: it
+// trains, or one error says which layer does not fit.
 struct Net : Sequential<Input<3, 32, 32>,                                                              //
                         Conv2d<16, Kernel<5>, Padding<2>>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>>,  //
                         Conv2d<32, Kernel<3>, Padding<1>>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>>,  //
                         Conv2d<64, Kernel<3>, Padding<1>>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>>,  //
                         Flatten, Linear<10>> {};
 
-static_assert(Net::shape_after(11) == Shape{64, 4, 4});
-static_assert(Net::output_shape == Shape{10, 1, 1});
+int main() try {
+    // Constants of the type: they could stand in a static_assert as well.
+    constexpr Shape input = Net::input_shape;
+    std::printf("%dx%dx%d to %d classes by %lld parameters\n", input.channels, input.height, input.width, Net::classes,
+                static_cast<long long>(Net::parameter_count));
 
-int main() {
     const TrainTest data = make_synthetic(8000, 1000, 1);
     BatchLoader loader{data.train, all_indices(data.train.size()), {.batch_size = 64}};
 
@@ -35,11 +39,14 @@ int main() {
     std::printf("test accuracy %.1f %%\n", 100 * test.accuracy());
 
     // One picture: bytes to normalised numbers, forward, softmax.
-    AlignedArray<float> picture(static_cast<std::size_t>(Net::input_shape.size()));
+    AlignedArray<float> picture(static_cast<std::size_t>(input.size()));
     place_image(data.test.image(0), data.test.shape, ByteTable{data.test.normalization, 3}, {}, picture.data());
-    AlignedArray<float> probability(10);
-    softmax<float>(forward(model.view(), picture.data(), 1, workspace), 10, probability.span());
+    AlignedArray<float> probability(Net::classes);
+    softmax<float>(forward(model.view(), picture.data(), 1, workspace), Net::classes, probability.span());
     const auto guess = static_cast<std::size_t>(argmax<float>(probability.span()));
     std::printf("picture 0 is a %s: %s with probability %.2f\n", data.test.class_names[data.test.labels[0]].c_str(),
                 data.test.class_names[guess].c_str(), static_cast<double>(probability[guess]));
+} catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return 1;
 }

@@ -1,7 +1,4 @@
 // What the compile-time figures are measured on: a program on the single header that trains, evaluates and saves.
-//
-//     /usr/bin/time -f "%U user %e s %M KiB" g++ -std=c++20 -O3 -march=native -fopenmp -I single_include \
-//         benchmarks/compile_time/train_small_alexnet.cpp -lfmt
 #include <cstdio>
 
 #include <ctnn/ctnn.hpp>

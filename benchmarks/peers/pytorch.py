@@ -79,7 +79,7 @@ class Steps:
 
 def serve(steps):
     """Answers every line "<pass> <count>" with the times of that many runs in milliseconds."""
-    print("ready", flush=True)
+    print(f"ready PyTorch {torch.__version__}", flush=True)
     for line in sys.stdin:
         what, count = line.split()
         print(*(f"{steps.run(what):.6f}" for _ in range(int(count))), flush=True)

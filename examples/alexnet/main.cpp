@@ -1,5 +1,6 @@
 // The command line of the tool: options, help, and one clear line for whatever goes wrong.
 #include <algorithm>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -7,6 +8,7 @@
 #include <map>
 #include <new>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -30,6 +32,18 @@ std::vector<std::string> model_names() {
     return names;
 }
 
+/// A whole number from `least` on. CLI11's own checks answer with the largest double there is, in three hundred digits.
+CLI::Validator at_least(std::int64_t least, const char* name) {
+    return {[least](const std::string& text) {
+                std::int64_t value = 0;
+                const char* const end = text.data() + text.size();
+                const auto [read, error] = std::from_chars(text.data(), end, value);
+                const bool good = error == std::errc{} && read == end && value >= least;
+                return good ? "" : "found " + text + ", expected a whole number from " + std::to_string(least) + " on";
+            },
+            name};
+}
+
 /// The options of a new run: what is given changes the defaults of the chosen model, and nothing of a resumed run.
 class RunOptions {
   public:
@@ -48,10 +62,10 @@ class RunOptions {
                            [](auto& s) -> auto& { return s.trainer.seed; });
         add<std::int64_t>("--val-size", "training images held out for validation, the last ones (0)",
                           [](auto& s) -> auto& { return s.val_size; })
-            ->check(CLI::NonNegativeNumber);
+            ->check(at_least(0, "NONNEGATIVE"));
         add<std::int64_t>("--limit-train", "train on this many images only (0: all)", [](auto& s) -> auto& {
             return s.limit_train;
-        })->check(CLI::NonNegativeNumber);
+        })->check(at_least(0, "NONNEGATIVE"));
         flag("--augment,!--no-augment", "random crops and flips (on)", [](auto& s) -> auto& { return s.augment; });
 
         group_ = "Optimizer";
@@ -201,7 +215,7 @@ int run(int argc, char** argv) {
     train_app.add_option("--resume", request.resume, "go on with the run of that folder, by its own settings")
         ->check(CLI::ExistingDirectory);
     train_app.add_option("--stop-after", request.stop_after, "stop after this epoch, as if interrupted")
-        ->check(CLI::PositiveNumber);
+        ->check(at_least(1, "POSITIVE"));
     train_app.add_flag("--quiet", quiet, "print the end alone");
     common(train_app);
 
@@ -214,7 +228,7 @@ int run(int argc, char** argv) {
         ->check(CLI::IsMember(dataset_names));
     eval_app.add_option("--data-dir", data_dir, "folder of CIFAR-10's binary files")->capture_default_str();
     eval_app.add_option("--batch-size", eval.batch_size, "images at a time")
-        ->check(CLI::PositiveNumber)
+        ->check(at_least(1, "POSITIVE"))
         ->capture_default_str();
     eval_app.add_flag("--quiet", quiet, "print the accuracy alone");
     common(eval_app);
@@ -227,7 +241,7 @@ int run(int argc, char** argv) {
         ->capture_default_str();
     info_app.add_flag("--all", info.all, "all networks");
     info_app.add_option("--batch-size", info.batch_size, "batch for which memory is counted")
-        ->check(CLI::PositiveNumber)
+        ->check(at_least(1, "POSITIVE"))
         ->capture_default_str();
     common(info_app);
 

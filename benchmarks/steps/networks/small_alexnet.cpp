@@ -1,7 +1,7 @@
 // The passes of SmallAlexNet.
 #include <ctnn/models/small_alexnet.hpp>
 
-#include "network_steps.hpp"
+#include "steps/network_steps.hpp"
 
 namespace ctnn::inline CTNN_ISA::bench {
 

@@ -1,17 +1,20 @@
 // ctnn_bench steps: training steps and inferences, measured here or on request of another program.
-#include "steps.hpp"
-
 #include <cstdio>
 #include <iostream>
 #include <sstream>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include <ctnn/core/error.hpp>
 
+#include "compiled.hpp"
+#include "limits.hpp"
+#include "machine.hpp"
 #include "measure.hpp"
+#include "steps/steps.hpp"
 #include "table.hpp"
 
 namespace ctnn::inline CTNN_ISA::bench {
@@ -28,7 +31,7 @@ Pass pass_named(std::string_view text) {
 /// Answers every line "<pass> <count>" with the times of that many runs in milliseconds, until standard input ends: so
 /// two programs can be measured in turn, their start left out.
 void serve(NetworkSteps& network) {
-    fmt::print("ready\n");
+    fmt::print("ready {}\n", program_facts());
     std::fflush(stdout);
     for (std::string line; std::getline(std::cin, line);) {
         std::istringstream words{line};
@@ -64,18 +67,37 @@ Json::Array stage_figures(const NetworkSteps& network) {
     return figures;
 }
 
+/// One pass and bursts of multiply-adds in turn.
+Times measure(NetworkSteps& network, Pass pass, const Options& options, Limits& limits) {
+    Times times;
+    limits.measure_memory();
+    repeat(options, [&](bool warm) {
+        limits.burst();
+        const double seconds = seconds_of([&] { network.run(pass); });
+        if (!warm) { times.add(seconds); }
+    });
+    return times;
+}
+
 }  // namespace
 
 void run_steps(const Options& options) {
-    const NetworkCase networks[] = {small_alexnet(), alexnet32()};
-    if (options.serve) {
-        for (const NetworkCase& network : networks) {
-            if (options.wants(network.name)) { return serve(*network.make(options.batch, options.threads)); }
-        }
-        throw ArgumentError("--serve: no network has '" + options.filter + "' in its name");
+    std::vector<NetworkCase> networks = compiled_networks();
+    std::erase_if(networks, [&](const NetworkCase& network) { return !options.wants(network.name); });
+    if (networks.empty()) {
+        throw ArgumentError(
+            fmt::format("--filter: found no network with '{}' in its name in this program", options.filter));
     }
-    fmt::print("{} threads\n\n", options.threads);
-    const Table table{{{"network", -14},
+    if (options.serve) { return serve(*networks.front().make(options.batch, options.threads)); }
+
+    Limits limits{options.threads};
+    fmt::print("{}, {} thread{}\n", program_facts(), options.threads, options.threads == 1 ? "" : "s");
+    fmt::print(
+        "{:.1f} GFLOP/s of fused multiply-adds, {:.1f} GB/s two reads and a write\n\n"
+        "Limit: live multiply-adds, without a gradient of the image, at the first, and in training the memory traffic\n"
+        "of the update at the second; its share is that of the fastest run.\n\n",
+        limits.gflops(), limits.triad_gbytes());
+    const Table table{{{"network", -20},
                        {"pass", -10},
                        {"batch", 6},
                        {"runs", 6},
@@ -83,31 +105,33 @@ void run_steps(const Options& options) {
                        {"p10 ms", 9},
                        {"median ms", 10},
                        {"images/s", 9},
+                       {"% limit", 8},
                        {"plan MiB", 9}}};
     Json::Array rows;
     for (const NetworkCase& network : networks) {
-        if (!options.wants(network.name)) { continue; }
         const auto steps = network.make(options.batch, options.threads);
         for (const Pass pass : passes) {
-            Times times;
-            repeat(options, [&](bool warm) {
-                const double seconds = seconds_of([&] { steps->run(pass); });
-                if (!warm) { times.add(seconds); }
-            });
+            const Times times = measure(*steps, pass, options, limits);
+            const double limit =
+                1e-9 * (steps->flops(pass) / limits.gflops() + steps->memory_bytes(pass) / limits.triad_gbytes());
             const int batch = pass == Pass::infer_one ? 1 : options.batch;
             const std::size_t bytes = steps->plan_bytes(pass);
             table.row({std::string{network.name}, std::string{name(pass)}, fmt::format("{}", batch),
                        fmt::format("{}", times.runs()), fmt::format("{:.3f}", 1e3 * times.fastest()),
                        fmt::format("{:.3f}", 1e3 * times.low()), fmt::format("{:.3f}", 1e3 * times.median()),
                        fmt::format("{:.0f}", batch / times.fastest()),
+                       fmt::format("{:.0f}", 100.0 * limit / times.fastest()),
                        fmt::format("{:.2f}", static_cast<double>(bytes) / (1 << 20))});
             Json::Object row{{"network", network.name},
                              {"pass", name(pass)},
                              {"batch", batch},
+                             {"flops", steps->flops(pass)},
+                             {"memory_bytes", steps->memory_bytes(pass)},
                              {"runs", times.runs()},
                              {"seconds_fastest", times.fastest()},
                              {"seconds_p10", times.low()},
                              {"seconds_median", times.median()},
+                             {"seconds_limit", limit},
                              {"plan_bytes", bytes}};
             if (pass == Pass::train && options.stages) {
                 print_stages(*steps);
@@ -116,7 +140,11 @@ void run_steps(const Options& options) {
             rows.emplace_back(std::move(row));
         }
     }
-    write_figures(options.json, Json::Object{{"threads", options.threads}, {"steps", std::move(rows)}});
+    write_figures(options.json, Json::Object{{"benchmark", "steps"},
+                                             {"machine", machine_facts()},
+                                             {"threads", options.threads},
+                                             {"limits", limits.json()},
+                                             {"steps", std::move(rows)}});
 }
 
 }  // namespace ctnn::inline CTNN_ISA::bench

@@ -9,28 +9,21 @@
 #include <ctnn/core/random.hpp>
 #include <ctnn/network/stage.hpp>
 
-#include "kernels.hpp"
-#include "reference.hpp"
+#include "kernels/kernels.hpp"
+#include "kernels/problem.hpp"
+#include "kernels/reference.hpp"
 
 namespace ctnn::inline CTNN_ISA::bench {
 
-/// A stage that is only a convolution.
-constexpr StageSpec convolution_stage(Shape in, int channels, Axis axis, int groups = 1) {
+/// A stage that is nothing but the problem.
+constexpr StageSpec stage_of(const Problem& problem) {
     StageSpec s;
-    s.head = Head::convolution;
-    s.window = {axis, axis};
-    s.in = in;
-    s.map = s.out = s.window.output(in, channels);
-    s.groups = groups;
-    return s;
-}
-
-/// A stage that is only a linear layer.
-constexpr StageSpec linear_stage(int in, int out) {
-    StageSpec s;
-    s.head = Head::linear;
-    s.in = {in, 1, 1};
-    s.map = s.out = {out, 1, 1};
+    s.head = problem.linear() ? Head::linear : Head::convolution;
+    s.window = problem.dims.window;
+    s.in = problem.dims.in;
+    s.map = s.out = problem.dims.out;
+    s.groups = problem.dims.groups;
+    s.winograd = problem.winograd;
     return s;
 }
 
@@ -51,6 +44,7 @@ class StageKernels final : public LayerKernels {
           weights_(size(dims.groups, dims.group_weights())),
           dweights_(weights_.size()),
           rows_(size(samples, WithInputGradient::row_elements)),
+          filters_(size(1, WithInputGradient::filter_elements)),
           transposed_(size(1, WithInputGradient::transposed_elements)),
           scratch_(size(threads, WithInputGradient::scratch_elements)) {
         fill(x_, 1);
@@ -65,6 +59,7 @@ class StageKernels final : public LayerKernels {
         io_.weight = weights_.data();
         io_.weight_gradient = dweights_.data();
         io_.rows = rows_.data();
+        io_.filters = filters_.data();
         io_.transposed = transposed_.data();
         io_.scratch = scratch_.data();
         io_.scratch_stride = WithInputGradient::scratch_elements;
@@ -73,7 +68,7 @@ class StageKernels final : public LayerKernels {
     void run(Direction direction) override {
         switch (direction) {
             case Direction::forward: Inference::forward(io_); break;
-            case Direction::backward_data: Training::data_gradient(io_, io_.output_gradient); break;
+            case Direction::backward_data: Training::Passes::data_gradient(io_, io_.output_gradient); break;
             case Direction::backward_weights: Training::backward(io_); break;
         }
     }
@@ -93,15 +88,38 @@ class StageKernels final : public LayerKernels {
         for (float& v : array) { v = random.uniform(-1.0f, 1.0f); }
     }
 
-    AlignedArray<float> x_, y_, dy_, dx_, weights_, dweights_, rows_, transposed_, scratch_;
+    AlignedArray<float> x_, y_, dy_, dx_, weights_, dweights_, rows_, filters_, transposed_, scratch_;
     StageIO<float> io_;
 };
 
-template <StageSpec S>
-constexpr KernelCase kernel_case(std::string_view name, int samples) {
-    return {name, StageKernels<S>::dims, samples, [](int n, int threads) -> std::unique_ptr<LayerKernels> {
-                return std::make_unique<StageKernels<S>>(n, threads);
-            }};
+/// The problem that a text says, compiled. Where the text is wrong there is nothing to compile: run_kernels reads it
+/// again and says why.
+template <Literal Text>
+constexpr KernelCase problem_case(std::string_view name) {
+    constexpr ParsedProblem parsed = parse_problem(Text.view());
+    if constexpr (!parsed.error.empty()) {
+        return {};
+    } else {
+        using Kernels = StageKernels<stage_of(parsed.problem)>;
+        return {name, parsed.problem, [](int samples, int threads) -> std::unique_ptr<LayerKernels> {
+                    return std::make_unique<Kernels>(samples, threads);
+                }};
+    }
+}
+
+/// A layer of a network.
+template <Literal Text>
+constexpr KernelCase layer_case(std::string_view name) {
+    static_assert(parse_problem(Text.view()).error.empty());
+    return problem_case<Text>(name);
+}
+
+/// The same for one image: forward alone.
+template <Literal Text>
+constexpr KernelCase inference_case(std::string_view name) {
+    KernelCase layer = layer_case<Text>(name);
+    layer.inference = true;
+    return layer;
 }
 
 }  // namespace ctnn::inline CTNN_ISA::bench

@@ -1,7 +1,7 @@
 // The passes of AlexNet32.
 #include <ctnn/models/alexnet32.hpp>
 
-#include "network_steps.hpp"
+#include "steps/network_steps.hpp"
 
 namespace ctnn::inline CTNN_ISA::bench {
 

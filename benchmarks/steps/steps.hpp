@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +33,12 @@ class NetworkSteps {
     virtual ~NetworkSteps() = default;
 
     virtual void run(Pass pass) = 0;
+    /// What no implementation can leave out: live multiply-adds twice, without a
+    /// gradient of the image.
+    [[nodiscard]] virtual double flops(Pass pass) const = 0;
+    /// What must move through memory besides: in training the update, which reads
+    /// parameters, gradients and velocity and writes the first and the last.
+    [[nodiscard]] virtual double memory_bytes(Pass pass) const = 0;
     /// Bytes of the workspace that a pass runs in.
     [[nodiscard]] virtual std::size_t plan_bytes(Pass pass) const = 0;
     /// Times of the stages so far, the loss and the update behind them.
@@ -45,10 +50,7 @@ struct NetworkCase {
     std::unique_ptr<NetworkSteps> (*make)(int batch, int threads);
 };
 
-/// Each network is a translation unit of its own.
-NetworkCase small_alexnet();
-NetworkCase alexnet32();
-
+/// Throws ArgumentError.
 void run_steps(const Options& options);
 
 }  // namespace ctnn::inline CTNN_ISA::bench

@@ -14,7 +14,7 @@
 #include <ctnn/train/optimizer.hpp>
 
 #include "measure.hpp"
-#include "steps.hpp"
+#include "steps/steps.hpp"
 
 namespace ctnn::inline CTNN_ISA::bench {
 
@@ -23,6 +23,13 @@ class StepsOf final : public NetworkSteps {
     using TrainPlan = Training<Net>;
     using InferPlan = Inference<Net>;
     static constexpr int update_time = TrainPlan::end_time + 1;
+    /// Of the first layer with weights, whose input needs no gradient.
+    static constexpr std::int64_t first_multiply_adds = [] {
+        for (const LayerInfo& layer : Net::description.layers) {
+            if (layer.multiply_adds > 0) { return layer.multiply_adds; }
+        }
+        return std::int64_t{0};
+    }();
 
   public:
     StepsOf(int batch, int threads)
@@ -46,6 +53,16 @@ class StepsOf final : public NetworkSteps {
         }
     }
 
+    [[nodiscard]] double flops(Pass pass) const override {
+        const auto forward = static_cast<double>(Net::multiply_adds), first = static_cast<double>(first_multiply_adds);
+        return pass == Pass::train   ? 2.0 * batch_ * (3.0 * forward - first)
+               : pass == Pass::infer ? 2.0 * batch_ * forward
+                                     : 2.0 * forward;
+    }
+    [[nodiscard]] double memory_bytes(Pass pass) const override {
+        return pass == Pass::train ? 5.0 * sizeof(float) * static_cast<double>(Net::parameter_count) : 0.0;
+    }
+
     [[nodiscard]] std::size_t plan_bytes(Pass pass) const override {
         return pass == Pass::train   ? TrainPlan::bytes(batch_, train_.threads())
                : pass == Pass::infer ? InferPlan::bytes(batch_, infer_.threads())
@@ -66,7 +83,8 @@ class StepsOf final : public NetworkSteps {
     }
 
   private:
-    /// Notes the time since the last call as that of `at`, if it is shorter than before.
+    /// Notes the time since the last call as that of `at`, if it is shorter than
+    /// before.
     struct Watch {
         std::array<double, update_time + 1>& shortest;
         double last = now();

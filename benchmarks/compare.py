@@ -7,14 +7,15 @@ its two memory formats, over ctnn's, each by the tenth percentile of its runs.
 """
 
 import argparse
-import json
 import os
-import pathlib
 import subprocess
 import sys
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
+from common import HERE, check_writable, fail, machine, write_figures
+
+# ctnn's networks and what they are called in pytorch.py.
+NETWORKS = {"SmallAlexNet": "SmallAlexNet", "SmallAlexNetWinograd": "SmallAlexNet", "AlexNet32": "AlexNet32"}
 PASSES = ("train", "infer", "infer_one")
 RUNS = {"train": 1, "infer": 2, "infer_one": 10}  # per round: short passes need some runs to find their caches again
 
@@ -27,7 +28,7 @@ class Server:
         try:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         except OSError as error:
-            sys.exit(f"compare.py: cannot run {command[0]}: {error.strerror}")
+            fail(f"cannot run {command[0]}: {error.strerror}")
         self.greeting = self.process.stdout.readline().strip()
 
     def times(self, what, count):
@@ -36,7 +37,7 @@ class Server:
         self.process.stdin.flush()
         answer = self.process.stdout.readline().split()
         if len(answer) != count:
-            sys.exit(f"compare.py: {self.command[0]} stopped: {count} times of {what} asked, {len(answer)} given")
+            fail(f"{self.command[0]} stopped: {count} times of {what} asked, {len(answer)} given")
         return [float(t) for t in answer]
 
     def close(self):
@@ -51,7 +52,7 @@ def low(times):
 
 def compare(network, options):
     common = ["--threads", str(options.threads), "--batch", str(options.batch), "--serve"]
-    pytorch = [options.python, str(HERE / "pytorch.py"), "--network", network]
+    pytorch = [options.python, str(HERE / "peers" / "pytorch.py"), "--network", NETWORKS[network]]
     servers = {"ctnn": Server([options.bench, "steps", "--filter", network, *common])}
     for memory_format in ("contiguous", "channels_last"):
         servers[memory_format] = Server([*pytorch, "--format", memory_format, *common])
@@ -60,8 +61,8 @@ def compare(network, options):
             if server.greeting.startswith("skipped"):
                 print(server.greeting)
                 sys.exit(0)
-            if server.greeting != "ready":
-                sys.exit(f"compare.py: {' '.join(server.command)} did not start")
+            if not server.greeting.startswith("ready "):
+                fail(f"{' '.join(server.command)} did not start")
         times = {what: {name: [] for name in servers} for what in PASSES}
         for round_ in range(options.rounds + 1):
             for what in PASSES:
@@ -79,32 +80,37 @@ def compare(network, options):
         peer = min(("contiguous", "channels_last"), key=by_name.get)
         fastest = min(times[what][peer]) / min(times[what]["ctnn"])
         ratio = by_name[peer] / by_name["ctnn"]
-        print(f"{network:14} {what:10} ctnn {by_name['ctnn']:9.3f} ms   PyTorch {by_name[peer]:9.3f} ms ({peer})"
+        print(f"{network:20} {what:10} ctnn {by_name['ctnn']:9.3f} ms   PyTorch {by_name[peer]:9.3f} ms ({peer})"
               f"   ratio {ratio:5.2f} (of the fastest runs {fastest:5.2f})", flush=True)
-        figures.append({"network": network, "pass": what, "ctnn_ms": by_name["ctnn"], "pytorch_ms": by_name[peer],
-                        "pytorch_format": peer, "ratio_p10": ratio, "ratio_fastest": fastest,
-                        "runs": len(times[what]["ctnn"])})
-    return figures
+        figures.append({"network": network, "pass": what, "batch": 1 if what == "infer_one" else options.batch,
+                        "ctnn_ms": by_name["ctnn"], "pytorch_ms": by_name[peer], "pytorch_format": peer,
+                        "ratio_p10": ratio, "ratio_fastest": fastest, "runs": len(times[what]["ctnn"])})
+    return figures, [servers[name].greeting.removeprefix("ready ") for name in ("ctnn", "contiguous")]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bench", help="the program ctnn_bench")
-    parser.add_argument("--network", action="append", choices=("SmallAlexNet", "AlexNet32"), help="only this one")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--python", default="/usr/bin/python3", help="an interpreter that has PyTorch")
-    parser.add_argument("--json", help="file for the figures")
+    parser.add_argument("--network", action="append", choices=NETWORKS, help="only this one")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="(all)")
+    parser.add_argument("--batch", type=int, default=128, help="(128)")
+    parser.add_argument("--rounds", type=int, default=30, help="(30)")
+    parser.add_argument("--python", default="/usr/bin/python3",
+                        help="an interpreter that has PyTorch (/usr/bin/python3)")
+    parser.add_argument("--json", metavar="FILE", help="also write the figures there")
     options = parser.parse_args()
+    check_writable(options.json)
+    for name in ("threads", "batch", "rounds"):
+        if getattr(options, name) < 1:
+            fail(f"--{name}: found {getattr(options, name)}, expected at least 1")
 
     print(f"{options.threads} threads, batch {options.batch}, {options.rounds} rounds, tenth percentiles", flush=True)
-    figures = []
-    for network in options.network or ("SmallAlexNet", "AlexNet32"):
-        figures += compare(network, options)
-    if options.json:
-        text = json.dumps({"threads": options.threads, "batch": options.batch, "steps": figures}, indent=2)
-        pathlib.Path(options.json).write_text(text + "\n", encoding="utf-8")
+    figures, programs = [], []
+    for network in options.network or NETWORKS:
+        rows, programs = compare(network, options)
+        figures += rows
+    write_figures(options.json, {"benchmark": "compare", "machine": machine(), "threads": options.threads,
+                                 "rounds": options.rounds, "programs": programs, "compare": figures})
 
 
 if __name__ == "__main__":

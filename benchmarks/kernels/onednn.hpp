@@ -2,35 +2,45 @@
 #pragma once
 
 #include <span>
+#include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
 #include <oneapi/dnnl/dnnl.hpp>
 
 #include <ctnn/core/random.hpp>
 
-#include "kernels.hpp"
+#include "kernels/peers.hpp"
+#include "measure.hpp"
 
 namespace ctnn::inline CTNN_ISA::bench {
 
 /// One direction of one layer. Throws dnnl::error where oneDNN has no kernel for it.
-class OneDnn {
+class OneDnn final : public Peer {
   public:
-    OneDnn(const KernelCase& layer, Direction direction, int threads) : threads_{threads} {
+    static constexpr std::string_view library = "oneDNN";
+    static std::string version() {
+        const dnnl_version_t& v = *dnnl_version();
+        return fmt::format("{}.{}.{}", v.major, v.minor, v.patch);
+    }
+
+    OneDnn(const Problem& problem, Direction direction, int threads) : threads_{threads} {
 #if defined(_OPENMP)
         omp_set_num_threads(threads);  // oneDNN chooses its kernels for them
 #endif
-        const ConvolutionDims& d = layer.dims;
+        const ConvolutionDims& d = problem.dims;
         Descriptors m;
-        if (layer.linear()) {
-            m = {any({layer.samples, d.in.channels}), any({d.out.channels, d.in.channels}),
-                 any({layer.samples, d.out.channels})};
+        if (problem.linear()) {
+            m = {any({problem.samples, d.in.channels}), any({d.out.channels, d.in.channels}),
+                 any({problem.samples, d.out.channels})};
             make_linear(m, direction);
         } else {
             const Window& w = d.window;
-            const dnnl::memory::dims in{layer.samples, d.in.channels, d.in.height, d.in.width};
-            const dnnl::memory::dims out{layer.samples, d.out.channels, d.out.height, d.out.width};
+            const dnnl::memory::dims in{problem.samples, d.in.channels, d.in.height, d.in.width};
+            const dnnl::memory::dims out{problem.samples, d.out.channels, d.out.height, d.out.width};
             const dnnl::memory::dims weights =
                 d.groups > 1 ? dnnl::memory::dims{d.groups, d.group_out(), d.group_in(), w.y.extent, w.x.extent}
                              : dnnl::memory::dims{d.out.channels, d.in.channels, w.y.extent, w.x.extent};
@@ -43,12 +53,15 @@ class OneDnn {
         }
     }
 
-    void run() {
+    [[nodiscard]] std::string_view name() const override { return library; }
+    double time() override {
 #if defined(_OPENMP)
         omp_set_num_threads(threads_);
 #endif
-        primitive_.execute(stream_, arguments_);
-        stream_.wait();
+        return seconds_of([&] {
+            primitive_.execute(stream_, arguments_);
+            stream_.wait();
+        });
     }
 
   private:

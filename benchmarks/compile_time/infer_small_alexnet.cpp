@@ -1,0 +1,18 @@
+// What the compile-time figures are measured on: a program on the single header that only infers. It names the class of
+// the first test image by weights that train_small_alexnet.cpp saved.
+#include <cstdio>
+
+#include <ctnn/ctnn.hpp>
+
+using namespace ctnn;
+
+int main(int argc, char** argv) {
+    const TrainTest data = read_cifar10(argc > 1 ? argv[1] : "datasets/cifar10");
+    Model<SmallAlexNet> model{Seed{0}};
+    const ModelInfo info = load_weights("small_alexnet.safetensors", model);
+    AlignedArray<float> image(static_cast<std::size_t>(SmallAlexNet::input_shape.size()));
+    place_image(data.test.image(0), data.test.shape, ByteTable{info.normalization, 3}, {}, image.data());
+    Workspace<Inference<SmallAlexNet>> workspace{1};
+    const int guess = argmax<float>(forward(model.view(), image.data(), 1, workspace));
+    std::printf("%s\n", info.class_names[static_cast<std::size_t>(guess)].c_str());
+}

@@ -1,0 +1,66 @@
+#include "machine.hpp"
+
+#include <fstream>
+#include <string_view>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include <ctnn/kernels/simd.hpp>
+
+namespace ctnn::inline CTNN_ISA::bench {
+
+namespace {
+
+#define CTNN_BENCH_TEXT_OF(x) #x
+#define CTNN_BENCH_TEXT(x) CTNN_BENCH_TEXT_OF(x)
+constexpr std::string_view isa = CTNN_BENCH_TEXT(CTNN_ISA);
+#undef CTNN_BENCH_TEXT
+#undef CTNN_BENCH_TEXT_OF
+
+std::string ctnn_version() { return fmt::format("{}.{}.{}", version.major, version.minor, version.patch); }
+
+std::string compiler() {
+#if defined(__clang__)
+    return fmt::format("Clang {}.{}.{}", __clang_major__, __clang_minor__, __clang_patchlevel__);
+#elif defined(__GNUC__)
+    return fmt::format("GCC {}.{}.{}", __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__);
+#else
+    return "an unknown compiler";
+#endif
+}
+
+/// Words once, whatever blanks CMake left between them.
+std::string flags() {
+    std::string words;
+    for (const char c : std::string_view{CTNN_BENCH_FLAGS}) {
+        if (c != ' ' || (!words.empty() && words.back() != ' ')) { words += c; }
+    }
+    while (!words.empty() && words.back() == ' ') { words.pop_back(); }
+    return words;
+}
+
+/// As Linux names it.
+std::string processor() {
+    std::ifstream file("/proc/cpuinfo");
+    for (std::string line; std::getline(file, line);) {
+        if (line.starts_with("model name")) { return line.substr(line.find(": ") + 2); }
+    }
+    return "unknown";
+}
+
+}  // namespace
+
+std::string program_facts() { return fmt::format("ctnn {}, {} at {}, {}", ctnn_version(), compiler(), flags(), isa); }
+
+Json::Object machine_facts() {
+    return {{"processor", processor()},
+            {"cores", std::thread::hardware_concurrency()},
+            {"compiler", compiler()},
+            {"flags", flags()},
+            {"isa", isa},
+            {"vector_floats", Vec<float>::width},
+            {"ctnn", ctnn_version()}};
+}
+
+}  // namespace ctnn::inline CTNN_ISA::bench
