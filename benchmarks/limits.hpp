@@ -55,48 +55,53 @@ class Limits {
         gflops_ = std::max(gflops_, 2e-9 * chains * rounds * V::width * threads_ / seconds);
     }
 
-    /// Some passes over a quarter of a gigabyte. Neither streams side by side nor streams far apart are the faster way
-    /// of reading on every machine.
+    /// Passes over more memory than caches hold, timed in parts, for the fastest of short runs counts here too. Whether
+    /// streams side by side or streams far apart are read faster depends on the machine.
     void measure_memory() {
-        const std::size_t part = data_.size() / 3 / static_cast<std::size_t>(threads_) / step * step;
-        const auto gbytes = [&](double seconds) {
-            return 3e-9 * sizeof(float) * static_cast<double>(part) * threads_ / seconds;
+        const auto pass = [&](double& best, auto f) {
+            for (std::size_t part = 0; part < parts; ++part) {
+                const std::size_t share = part_size / static_cast<std::size_t>(threads_) / step * step;
+                const double seconds = on_threads(
+                    [&](std::size_t thread) { return f(data_.data() + part * part_size + thread * share, share); });
+                best = std::max(best, 1e-9 * sizeof(float) * static_cast<double>(share) * threads_ / seconds);
+            }
         };
-        const auto read = [&](std::size_t apart, std::size_t advance) {
-            return gbytes(on_threads([&](std::size_t thread) {
-                const float* p = data_.data() + 3 * thread * part;
-                V sum_of[streams];
-                for (V& v : sum_of) { v = V::broadcast(0.0f); }
-                for (std::size_t k = 0; k < 3 * part / step * advance; k += advance) {
-#pragma GCC unroll 8
-                    for (std::size_t s = 0; s < streams; ++s) {
-                        __builtin_prefetch(p + k + s * apart + 128);
-                        sum_of[s] = sum_of[s] + V::load(p + k + s * apart);
-                    }
-                }
-                float total = 0.0f;
-                for (const V& v : sum_of) { total += sum(v); }
-                return total;
-            }));
-        };
-        read_gbytes_ = std::max({read_gbytes_, read(V::width, step), read(3 * part / streams, V::width)});
-        triad_gbytes_ = std::max(triad_gbytes_, gbytes(on_threads([&](std::size_t thread) {
-                                     float* to = data_.data() + 3 * thread * part;
-                                     const float *a = to + part, *b = a + part;
-                                     const V factor = V::broadcast(3.0f);
-                                     for (std::size_t k = 0; k < part; k += V::width) {
-                                         fma(V::load(b + k), factor, V::load(a + k)).store(to + k);
-                                     }
-                                     return to[0];
-                                 })));
+        pass(read_gbytes_, [](const float* p, std::size_t n) { return read(p, n, V::width, step); });
+        pass(read_gbytes_, [](const float* p, std::size_t n) { return read(p, n, n / streams, V::width); });
+        pass(triad_gbytes_, [](float* p, std::size_t n) { return triad(p, n / 3); });
     }
 
   private:
     using V = Vec<float>;
     static constexpr std::size_t streams = 8, step = streams * V::width;
+    static constexpr std::size_t parts = 4, part_size = std::size_t{16} << 20;
 
-    /// Seconds that f(thread) takes when all threads call it. What it returns is
-    /// 0 or more, and is used, so that no compiler leaves the work out.
+    /// Reads n floats in streams that begin `apart` and advance by `stride` at a time.
+    static float read(const float* p, std::size_t n, std::size_t apart, std::size_t stride) {
+        V sums[streams];
+        for (V& v : sums) { v = V::broadcast(0.0f); }
+        for (std::size_t i = 0; i < n / step; ++i, p += stride) {
+#pragma GCC unroll 8
+            for (std::size_t s = 0; s < streams; ++s) {
+                __builtin_prefetch(p + s * apart + 128);
+                sums[s] = sums[s] + V::load(p + s * apart);
+            }
+        }
+        float total = 0.0f;
+        for (const V& v : sums) { total += sum(v); }
+        return total;
+    }
+    static float triad(float* to, std::size_t n) {
+        const float *a = to + n, *b = a + n;
+        const V factor = V::broadcast(3.0f);
+        for (std::size_t k = 0; k + V::width <= n; k += V::width) {
+            fma(V::load(b + k), factor, V::load(a + k)).store(to + k);
+        }
+        return to[0];
+    }
+
+    /// Seconds that f(thread) takes when all threads call it. What it returns is 0 or more, and is used, so that no
+    /// compiler leaves the work out.
     template <class F>
     double on_threads(F&& f) {
         const double seconds = seconds_of([&] {
@@ -109,7 +114,7 @@ class Limits {
 
     int threads_;
     AlignedArray<float> sums_;
-    AlignedArray<float> data_{std::size_t{64} << 20};
+    AlignedArray<float> data_{parts * part_size};
     double gflops_ = 0.0, read_gbytes_ = 0.0, triad_gbytes_ = 0.0;
 };
 

@@ -47,12 +47,12 @@ struct Stage {
         S.dropout ? 1
                   : std::clamp(static_cast<int>(Behind::map_size * std::ptrdiff_t{sizeof(T)} / (512 * 1024)) + 1, 1,
                                std::min(Behind::pooled_shape.height, S.map.height));
-    static constexpr int band_row(int band, int of = bands) { return band * Behind::pooled_shape.height / of; }
+    static constexpr int band_row(int band, int of) { return band * Behind::pooled_shape.height / of; }
     static constexpr int map_row(int band) { return band * S.map.height / bands; }
     static constexpr int band_map_rows = [] {
         int most = 0;
         for (int b = 0; b < bands; ++b) {
-            most = std::max(most, Behind::map_end(band_row(b + 1)) - Behind::map_begin(band_row(b)));
+            most = std::max(most, Behind::map_end(band_row(b + 1, bands)) - Behind::map_begin(band_row(b, bands)));
         }
         return most;
     }();
