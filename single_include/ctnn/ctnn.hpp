@@ -2774,7 +2774,11 @@ struct Description {
                 info.error << "its output is empty; give describe(Signal) a shape of at least 1x1x1";
                 info.out = signal;
             }
-            if (!info.error.empty()) { fail(key, info.type, info.error); }
+            if (!info.error.empty()) {
+                fail(key, info.type, info.error);
+                // Whoever plans the network all the same meets a layer that fits, so that no other error follows.
+                info = {.kind = LayerKind::relu, .in = signal, .out = signal};
+            }
             signal = info.out;
             keys[size] = key;
             layers[size++] = info;
