@@ -2777,7 +2777,7 @@ struct Description {
             if (!info.error.empty()) {
                 fail(key, info.type, info.error);
                 // Whoever plans the network all the same meets a layer that fits, so that no other error follows.
-                info = {.kind = LayerKind::relu, .in = signal, .out = signal};
+                info = start_layer(LayerKind::relu, "", signal);
             }
             signal = info.out;
             keys[size] = key;
