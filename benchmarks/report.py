@@ -23,6 +23,19 @@ def fill(text, name, part):
     return re.sub(f"(?s){begin}.*{end}", lambda _: f"{begin}\n\n{part}\n\n{end}", text)
 
 
+def draw(results, path):
+    """The line that shows the chart, which lies beside the page; nothing where none could be drawn."""
+    try:
+        from page import chart
+    except ImportError:
+        print("report.py: no chart: matplotlib was not found (Debian: python3-matplotlib)", file=sys.stderr)
+        return None
+    if not chart.draw(results, path):
+        return None
+    print(f"wrote {path}")
+    return f"![Share of the multiply-add peak by layer and direction, and PyTorch's time to ctnn's]({path.name})"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", metavar="file", help="what a benchmark wrote by --json")
@@ -32,7 +45,7 @@ def main():
     try:
         results = Results(options.files)
         text = options.page.read_text("utf-8")
-        for name, make in PARTS.items():
+        for name, make in {**PARTS, "chart": lambda r: draw(r, options.page.with_suffix(".svg"))}.items():
             part = make(results)
             if part is not None:
                 text = fill(text, name, part)
@@ -42,15 +55,6 @@ def main():
         fail(error)
     options.page.write_text(text, "utf-8")
     print(f"wrote {options.page}")
-
-    chart = options.page.with_suffix(".svg")
-    try:
-        from page import chart as drawing
-    except ImportError:
-        print("report.py: no chart: matplotlib was not found (Debian: python3-matplotlib)", file=sys.stderr)
-        return
-    if drawing.draw(results, chart):
-        print(f"wrote {chart}")
 
 
 if __name__ == "__main__":
