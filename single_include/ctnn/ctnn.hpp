@@ -3207,7 +3207,7 @@ ModelInfo load_weights(const std::filesystem::path& path, Model<Net, T>& model) 
 // The only file that includes xsimd: one small vector type over every instruction set, and plain scalars.
 //
 // Kernels ask a vector for its width and the machine for its number of registers, never for a particular instruction
-// set. What differs between releases of xsimd (8.1 up to the newest) is settled here.
+// set. What differs between releases of xsimd (8.1 to 14.3) is settled here.
 
 #if !defined(CTNN_FORCE_SCALAR)
 // GCC's own AVX-512 header warns of uninitialised operands that no instruction reads, wherever xsimd's exp is inlined.

@@ -1,7 +1,7 @@
 // The only file that includes xsimd: one small vector type over every instruction set, and plain scalars.
 //
 // Kernels ask a vector for its width and the machine for its number of registers, never for a particular instruction
-// set. What differs between releases of xsimd (8.1 up to the newest) is settled here.
+// set. What differs between releases of xsimd (8.1 to 14.3) is settled here.
 #pragma once
 
 #include <cmath>
