@@ -33,7 +33,11 @@
 #include <ctnn/layers/linear.hpp>
 #include <ctnn/layers/local_response_norm.hpp>
 #include <ctnn/layers/pooling.hpp>
+#include <ctnn/models/alexnet.hpp>
 #include <ctnn/models/alexnet32.hpp>
+#include <ctnn/models/alexnet_bn.hpp>
+#include <ctnn/models/alexnet_one_tower.hpp>
+#include <ctnn/models/initializers.hpp>
 #include <ctnn/models/small_alexnet.hpp>
 #include <ctnn/network/model.hpp>
 #include <ctnn/network/plan.hpp>

@@ -7522,32 +7522,111 @@ struct AdaptiveAvgPool2d {
 
 }  // namespace ctnn::inline CTNN_ISA
 
+// ---- ctnn/models/initializers.hpp
+// How the family's weights begin, where its authors do not take PyTorch's defaults.
+
+namespace ctnn::inline CTNN_ISA::detail {
+
+using HeUniform = WeightInit<InitKind::he_uniform>;
+using XavierUniform = WeightInit<InitKind::xavier_uniform>;
+using SmallNormal = WeightInit<InitKind::normal, 0.01>;  ///< Krizhevsky 2012, section 5
+using ZeroBias = BiasInit<InitKind::zeros>;
+using OneBias = BiasInit<InitKind::constant, 1.0>;
+
+}  // namespace ctnn::inline CTNN_ISA::detail
+
+// ---- ctnn/models/alexnet.hpp
+// AlexNet with local response normalisation: as in the paper (Krizhevsky, Sutskever, Hinton 2012), and as UP_ALEXNET
+// trains it.
+
+namespace ctnn::inline CTNN_ISA {
+
+/// The network of the paper: convolutions 2, 4 and 5 see one half of the channels each, as they did on two GPUs. The
+/// paper's 224 pixels do not close; its code's 227 do. Weights begin N(0, 0.01), biases of convolutions 2, 4 and 5 and
+/// of the hidden linear layers as ones (section 5). The paper's α of 10⁻⁴ is not divided by the size, so it is 5·10⁻⁴
+/// here. Dropout follows the hidden layers (section 4.2). 60 965 224 parameters at 1000 classes.
+template <int Classes = 1000, int Size = 227, double Drop = 0.5>
+struct AlexNet : Sequential<Input<3, Size, Size>,  //
+                            Conv2d<96, Kernel<11>, Stride<4>, detail::SmallNormal, detail::ZeroBias>, ReLU,
+                            LocalResponseNorm<5, Alpha<5e-4>, K<2.0>>, MaxPool2d<Kernel<3>, Stride<2>>,  //
+                            Conv2d<256, Kernel<5>, Padding<2>, Groups<2>, detail::SmallNormal, detail::OneBias>, ReLU,
+                            LocalResponseNorm<5, Alpha<5e-4>, K<2.0>>, MaxPool2d<Kernel<3>, Stride<2>>,  //
+                            Conv2d<384, Kernel<3>, Padding<1>, detail::SmallNormal, detail::ZeroBias>, ReLU,
+                            Conv2d<384, Kernel<3>, Padding<1>, Groups<2>, detail::SmallNormal, detail::OneBias>, ReLU,
+                            Conv2d<256, Kernel<3>, Padding<1>, Groups<2>, detail::SmallNormal, detail::OneBias>, ReLU,
+                            MaxPool2d<Kernel<3>, Stride<2>>, Flatten,                                 //
+                            Linear<4096, detail::SmallNormal, detail::OneBias>, ReLU, Dropout<Drop>,  //
+                            Linear<4096, detail::SmallNormal, detail::OneBias>, ReLU, Dropout<Drop>,  //
+                            Linear<Classes, detail::SmallNormal, detail::ZeroBias>> {};
+
+/// UP_ALEXNET: one tower, dropout in front of the hidden linear layers, and PyTorch's reading of α. Weights and biases
+/// begin as the paper's. 58 322 314 parameters at 10 classes.
+template <int Classes = 10, int Size = 227, double Drop = 0.5>
+struct AlexNetLrn : Sequential<Input<3, Size, Size>,  //
+                               Conv2d<96, Kernel<11>, Stride<4>, detail::SmallNormal, detail::ZeroBias>, ReLU,
+                               LocalResponseNorm<5, K<2.0>>, MaxPool2d<Kernel<3>, Stride<2>>,  //
+                               Conv2d<256, Kernel<5>, Padding<2>, detail::SmallNormal, detail::OneBias>, ReLU,
+                               LocalResponseNorm<5, K<2.0>>, MaxPool2d<Kernel<3>, Stride<2>>,  //
+                               Conv2d<384, Kernel<3>, Padding<1>, detail::SmallNormal, detail::ZeroBias>, ReLU,
+                               Conv2d<384, Kernel<3>, Padding<1>, detail::SmallNormal, detail::OneBias>, ReLU,
+                               Conv2d<256, Kernel<3>, Padding<1>, detail::SmallNormal, detail::OneBias>, ReLU,
+                               MaxPool2d<Kernel<3>, Stride<2>>, Flatten,                                 //
+                               Dropout<Drop>, Linear<4096, detail::SmallNormal, detail::OneBias>, ReLU,  //
+                               Dropout<Drop>, Linear<4096, detail::SmallNormal, detail::OneBias>, ReLU,  //
+                               Linear<Classes, detail::SmallNormal, detail::ZeroBias>> {};
+
+static_assert(AlexNet<>::parameter_count == 60'965'224);
+static_assert(AlexNet<>::shape_after(0) == Shape{96, 55, 55});
+static_assert(AlexNet<>::shape_after(3) == Shape{96, 27, 27});
+static_assert(AlexNet<>::shape_after(4) == Shape{256, 27, 27});
+static_assert(AlexNet<>::shape_after(7) == Shape{256, 13, 13});
+static_assert(AlexNet<>::shape_after(8) == Shape{384, 13, 13});
+static_assert(AlexNet<>::shape_after(10) == Shape{384, 13, 13});
+static_assert(AlexNet<>::shape_after(12) == Shape{256, 13, 13});
+static_assert(AlexNet<>::shape_after(14) == Shape{256, 6, 6});
+static_assert(AlexNet<>::shape_after(16) == Shape{4096, 1, 1});
+static_assert(AlexNet<>::shape_after(19) == Shape{4096, 1, 1});
+static_assert(AlexNet<>::output_shape == Shape{1000, 1, 1});
+
+static_assert(AlexNetLrn<>::parameter_count == 58'322'314);
+static_assert(AlexNetLrn<>::shape_after(0) == Shape{96, 55, 55});
+static_assert(AlexNetLrn<>::shape_after(3) == Shape{96, 27, 27});
+static_assert(AlexNetLrn<>::shape_after(4) == Shape{256, 27, 27});
+static_assert(AlexNetLrn<>::shape_after(7) == Shape{256, 13, 13});
+static_assert(AlexNetLrn<>::shape_after(8) == Shape{384, 13, 13});
+static_assert(AlexNetLrn<>::shape_after(10) == Shape{384, 13, 13});
+static_assert(AlexNetLrn<>::shape_after(12) == Shape{256, 13, 13});
+static_assert(AlexNetLrn<>::shape_after(14) == Shape{256, 6, 6});
+static_assert(AlexNetLrn<>::shape_after(17) == Shape{4096, 1, 1});
+static_assert(AlexNetLrn<>::shape_after(20) == Shape{4096, 1, 1});
+static_assert(AlexNetLrn<>::output_shape == Shape{10, 1, 1});
+
+}  // namespace ctnn::inline CTNN_ISA
+
 // ---- ctnn/models/alexnet32.hpp
 // AlexNet32: Krizhevsky's AlexNet (2012) on 32×32 images, in the geometry of ML Odyssey's CIFAR-10 example.
 
 namespace ctnn::inline CTNN_ISA {
 
-namespace detail {
-using HeUniform = WeightInit<InitKind::he_uniform>;
-using XavierUniform = WeightInit<InitKind::xavier_uniform>;
-using ZeroBias = BiasInit<InitKind::zeros>;
-}  // namespace detail
-
-/// 21 622 154 parameters, of which 5 of 6 sit in the linear layers. The last pool is padded by 1, which the original
-/// leaves out: without it a 3×3 window meets a 1×1 map. On ReLU's outputs the padded pool is the identity.
+/// For a number of classes, an input and a rate of dropout of one's own. The last pool is padded by 1, which the
+/// original leaves out: without it a 3×3 window meets a 1×1 map. On ReLU's outputs the padded pool is the identity.
 /// Convolutions begin He uniform, linear layers Xavier uniform, biases zero.
-struct AlexNet32 : Sequential<Input<3, 32, 32>,  //
-                              Conv2d<96, Kernel<11>, Stride<4>, Padding<2>, detail::HeUniform, detail::ZeroBias>, ReLU,
-                              MaxPool2d<Kernel<3>, Stride<2>>,  //
-                              Conv2d<256, Kernel<5>, Padding<2>, detail::HeUniform, detail::ZeroBias>, ReLU,
-                              MaxPool2d<Kernel<3>, Stride<2>>,                                                //
-                              Conv2d<384, Kernel<3>, Padding<1>, detail::HeUniform, detail::ZeroBias>, ReLU,  //
-                              Conv2d<384, Kernel<3>, Padding<1>, detail::HeUniform, detail::ZeroBias>, ReLU,  //
-                              Conv2d<256, Kernel<3>, Padding<1>, detail::HeUniform, detail::ZeroBias>, ReLU,  //
-                              MaxPool2d<Kernel<3>, Stride<2>, Padding<1>>, Flatten,                           //
-                              Linear<4096, detail::XavierUniform, detail::ZeroBias>, ReLU, Dropout<0.5>,      //
-                              Linear<4096, detail::XavierUniform, detail::ZeroBias>, ReLU, Dropout<0.5>,      //
-                              Linear<10, detail::XavierUniform, detail::ZeroBias>> {};
+template <int Classes = 10, class In = Input<3, 32, 32>, double Drop = 0.5>
+struct AlexNet32For : Sequential<In,  //
+                                 Conv2d<96, Kernel<11>, Stride<4>, Padding<2>, detail::HeUniform, detail::ZeroBias>,
+                                 ReLU, MaxPool2d<Kernel<3>, Stride<2>>,  //
+                                 Conv2d<256, Kernel<5>, Padding<2>, detail::HeUniform, detail::ZeroBias>, ReLU,
+                                 MaxPool2d<Kernel<3>, Stride<2>>,                                                //
+                                 Conv2d<384, Kernel<3>, Padding<1>, detail::HeUniform, detail::ZeroBias>, ReLU,  //
+                                 Conv2d<384, Kernel<3>, Padding<1>, detail::HeUniform, detail::ZeroBias>, ReLU,  //
+                                 Conv2d<256, Kernel<3>, Padding<1>, detail::HeUniform, detail::ZeroBias>, ReLU,  //
+                                 MaxPool2d<Kernel<3>, Stride<2>, Padding<1>>, Flatten,                           //
+                                 Linear<4096, detail::XavierUniform, detail::ZeroBias>, ReLU, Dropout<Drop>,     //
+                                 Linear<4096, detail::XavierUniform, detail::ZeroBias>, ReLU, Dropout<Drop>,     //
+                                 Linear<Classes, detail::XavierUniform, detail::ZeroBias>> {};
+
+/// ML Odyssey's: 21 622 154 parameters, of which 5 of 6 sit in the linear layers.
+struct AlexNet32 : AlexNet32For<> {};
 
 static_assert(AlexNet32::parameter_count == 21'622'154);
 static_assert(AlexNet32::shape_after(0) == Shape{96, 7, 7});
@@ -7562,31 +7641,136 @@ static_assert(AlexNet32::output_shape == Shape{10, 1, 1});
 
 }  // namespace ctnn::inline CTNN_ISA
 
+// ---- ctnn/models/alexnet_bn.hpp
+// AlexNetWide and AlexNetBn: SystemDS's AlexNet, plain and with batch norm; the latter is that of large-batch training
+// (You, Gitman, Ginsburg 2017).
+
+namespace ctnn::inline CTNN_ISA {
+
+namespace detail {
+/// Layers of both.
+template <int FirstPadding>
+using WideConv1 = Conv2d<96, Kernel<11>, Stride<4>, Padding<FirstPadding>, SmallNormal, ZeroBias>;
+using WideConv2 = Conv2d<256, Kernel<5>, Padding<2>, SmallNormal, ZeroBias>;
+template <int Channels>
+using WideConv3 = Conv2d<Channels, Kernel<3>, Padding<1>, SmallNormal, ZeroBias>;
+using WideNorm = BatchNorm2d<Eps<1e-5>, Momentum<0.01>>;
+using WidePool = MaxPool2d<Kernel<3>, Stride<2>>;
+template <int Outputs>
+using WideLinear = Linear<Outputs, SmallNormal, ZeroBias>;
+}  // namespace detail
+
+/// Weights begin N(0, 0.01), biases as zeros; dropout follows the hidden linear layers. The documents pad the first
+/// convolution by 0, the code by 2: 46 787 978 or 58 322 314 parameters at 10 classes and 224×224.
+template <int Classes = 10, int Size = 224, int FirstPadding = 0, double Drop = 0.5>
+struct AlexNetWide : Sequential<Input<3, Size, Size>,                                        //
+                                detail::WideConv1<FirstPadding>, ReLU, detail::WidePool,     //
+                                detail::WideConv2, ReLU, detail::WidePool,                   //
+                                detail::WideConv3<384>, ReLU, detail::WideConv3<384>, ReLU,  //
+                                detail::WideConv3<256>, ReLU, detail::WidePool, Flatten,     //
+                                detail::WideLinear<4096>, ReLU, Dropout<Drop>,               //
+                                detail::WideLinear<4096>, ReLU, Dropout<Drop>, detail::WideLinear<Classes>> {};
+
+/// Batch norm behind each convolution, whose running averages keep 0.99. 46 790 730 or 58 325 066 parameters.
+template <int Classes = 10, int Size = 224, int FirstPadding = 0, double Drop = 0.5>
+struct AlexNetBn : Sequential<Input<3, Size, Size>,                                                       //
+                              detail::WideConv1<FirstPadding>, detail::WideNorm, ReLU, detail::WidePool,  //
+                              detail::WideConv2, detail::WideNorm, ReLU, detail::WidePool,                //
+                              detail::WideConv3<384>, detail::WideNorm, ReLU,                             //
+                              detail::WideConv3<384>, detail::WideNorm, ReLU,                             //
+                              detail::WideConv3<256>, detail::WideNorm, ReLU, detail::WidePool, Flatten,  //
+                              detail::WideLinear<4096>, ReLU, Dropout<Drop>,                              //
+                              detail::WideLinear<4096>, ReLU, Dropout<Drop>, detail::WideLinear<Classes>> {};
+
+static_assert(AlexNetWide<>::parameter_count == 46'787'978 && AlexNetWide<10, 224, 2>::parameter_count == 58'322'314);
+static_assert(AlexNetWide<>::shape_after(0) == Shape{96, 54, 54});
+static_assert(AlexNetWide<>::shape_after(2) == Shape{96, 26, 26});
+static_assert(AlexNetWide<>::shape_after(3) == Shape{256, 26, 26});
+static_assert(AlexNetWide<>::shape_after(5) == Shape{256, 12, 12});
+static_assert(AlexNetWide<>::shape_after(6) == Shape{384, 12, 12});
+static_assert(AlexNetWide<>::shape_after(8) == Shape{384, 12, 12});
+static_assert(AlexNetWide<>::shape_after(10) == Shape{256, 12, 12});
+static_assert(AlexNetWide<>::shape_after(12) == Shape{256, 5, 5});
+static_assert(AlexNetWide<>::shape_after(14) == Shape{4096, 1, 1});
+static_assert(AlexNetWide<>::shape_after(17) == Shape{4096, 1, 1});
+static_assert(AlexNetWide<>::output_shape == Shape{10, 1, 1});
+
+static_assert(AlexNetBn<>::parameter_count == 46'790'730 && AlexNetBn<10, 224, 2>::parameter_count == 58'325'066);
+static_assert(AlexNetBn<>::shape_after(3) == Shape{96, 26, 26});
+static_assert(AlexNetBn<>::shape_after(7) == Shape{256, 12, 12});
+static_assert(AlexNetBn<>::shape_after(10) == Shape{384, 12, 12});
+static_assert(AlexNetBn<>::shape_after(13) == Shape{384, 12, 12});
+static_assert(AlexNetBn<>::shape_after(17) == Shape{256, 5, 5});
+static_assert(AlexNetBn<>::output_shape == Shape{10, 1, 1});
+
+}  // namespace ctnn::inline CTNN_ISA
+
+// ---- ctnn/models/alexnet_one_tower.hpp
+// AlexNetOneTower: the variant of Krizhevsky 2014 ("One weird trick"), as torchvision's alexnet has it.
+
+namespace ctnn::inline CTNN_ISA {
+
+/// Parameters carry torchvision's names, features.0.weight to classifier.6.bias, and begin by PyTorch's defaults.
+/// 61 100 840 of them at 1000 classes, whatever the image's size: the adaptive pool gives 6×6.
+template <int Classes = 1000, int Size = 224, double Drop = 0.5>
+struct AlexNetOneTower : Sequential<Input<3, Size, Size>,
+                                    Block<"features",                                           //
+                                          Conv2d<64, Kernel<11>, Stride<4>, Padding<2>>, ReLU,  //
+                                          MaxPool2d<Kernel<3>, Stride<2>>,                      //
+                                          Conv2d<192, Kernel<5>, Padding<2>>, ReLU,             //
+                                          MaxPool2d<Kernel<3>, Stride<2>>,                      //
+                                          Conv2d<384, Kernel<3>, Padding<1>>, ReLU,             //
+                                          Conv2d<256, Kernel<3>, Padding<1>>, ReLU,             //
+                                          Conv2d<256, Kernel<3>, Padding<1>>, ReLU,             //
+                                          MaxPool2d<Kernel<3>, Stride<2>>>,                     //
+                                    AdaptiveAvgPool2d<6>, Flatten,                              //
+                                    Block<"classifier",                                         //
+                                          Dropout<Drop>, Linear<4096>, ReLU,                    //
+                                          Dropout<Drop>, Linear<4096>, ReLU,                    //
+                                          Linear<Classes>>> {};
+
+static_assert(AlexNetOneTower<>::parameter_count == 61'100'840);
+static_assert(AlexNetOneTower<>::multiply_adds <= 714'188'480);  // torchvision's count has the padding's
+static_assert(AlexNetOneTower<>::shape_after(0) == Shape{64, 55, 55});
+static_assert(AlexNetOneTower<>::shape_after(2) == Shape{64, 27, 27});
+static_assert(AlexNetOneTower<>::shape_after(3) == Shape{192, 27, 27});
+static_assert(AlexNetOneTower<>::shape_after(5) == Shape{192, 13, 13});
+static_assert(AlexNetOneTower<>::shape_after(6) == Shape{384, 13, 13});
+static_assert(AlexNetOneTower<>::shape_after(8) == Shape{256, 13, 13});
+static_assert(AlexNetOneTower<>::shape_after(10) == Shape{256, 13, 13});
+static_assert(AlexNetOneTower<>::shape_after(12) == Shape{256, 6, 6});
+static_assert(AlexNetOneTower<>::shape_after(13) == Shape{256, 6, 6});
+static_assert(AlexNetOneTower<>::shape_after(16) == Shape{4096, 1, 1});
+static_assert(AlexNetOneTower<>::shape_after(19) == Shape{4096, 1, 1});
+static_assert(AlexNetOneTower<>::output_shape == Shape{1000, 1, 1});
+
+}  // namespace ctnn::inline CTNN_ISA
+
 // ---- ctnn/models/small_alexnet.hpp
 // SmallAlexNet: AlexNet's shape scaled for 32×32 images, with batch norm and global average pooling; the network of
 // CIFAR-AlexNet.
 
 namespace ctnn::inline CTNN_ISA {
 
-namespace detail {
-/// `Options` are those of all convolutions but the first besides their own.
-template <class... Options>
-using SmallAlexNetLayers =
-    Sequential<Input<3, 32, 32>,                                                                                     //
-               Conv2d<32, Kernel<5>, Padding<2>>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>, Stride<2>>,              //
-               Conv2d<64, Kernel<5>, Padding<2>, Options...>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>, Stride<2>>,  //
-               Conv2d<128, Kernel<3>, Padding<1>, Options...>, BatchNorm2d<>, ReLU, Dropout2d<0.1>,                  //
-               Conv2d<128, Kernel<3>, Padding<1>, Options...>, BatchNorm2d<>, ReLU, Dropout2d<0.1>,                  //
-               Conv2d<96, Kernel<3>, Padding<1>, Options...>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>, Stride<2>>,  //
-               AdaptiveAvgPool2d<1>, Flatten, Dropout<0.5>, Linear<10>>;
-}  // namespace detail
+/// For a number of classes, an input and a rate of dropout in front of the last layer of one's own. `Options` are those
+/// of all convolutions but the first besides their own, such as Winograd.
+template <int Classes = 10, class In = Input<3, 32, 32>, double Drop = 0.5, class... Options>
+struct SmallAlexNetFor
+    : Sequential<
+          In,                                                                                                   //
+          Conv2d<32, Kernel<5>, Padding<2>>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>, Stride<2>>,              //
+          Conv2d<64, Kernel<5>, Padding<2>, Options...>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>, Stride<2>>,  //
+          Conv2d<128, Kernel<3>, Padding<1>, Options...>, BatchNorm2d<>, ReLU, Dropout2d<0.1>,                  //
+          Conv2d<128, Kernel<3>, Padding<1>, Options...>, BatchNorm2d<>, ReLU, Dropout2d<0.1>,                  //
+          Conv2d<96, Kernel<3>, Padding<1>, Options...>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>, Stride<2>>,  //
+          AdaptiveAvgPool2d<1>, Flatten, Dropout<Drop>, Linear<Classes>> {};
 
 /// 387 690 parameters, 31 million live multiply-adds per image.
-struct SmallAlexNet : detail::SmallAlexNetLayers<> {};
+struct SmallAlexNet : SmallAlexNetFor<> {};
 
 /// The same network, weights exchangeable, with its convolutions behind the first by Winograd's filtering: faster, less
 /// exact.
-struct SmallAlexNetWinograd : detail::SmallAlexNetLayers<Winograd> {};
+struct SmallAlexNetWinograd : SmallAlexNetFor<10, Input<3, 32, 32>, 0.5, Winograd> {};
 
 static_assert(SmallAlexNet::parameter_count == 387'690);
 static_assert(SmallAlexNet::shape_after(3) == Shape{32, 16, 16});

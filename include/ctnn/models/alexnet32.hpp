@@ -7,31 +7,30 @@
 #include <ctnn/layers/flatten.hpp>
 #include <ctnn/layers/linear.hpp>
 #include <ctnn/layers/pooling.hpp>
+#include <ctnn/models/initializers.hpp>
 #include <ctnn/network/sequential.hpp>
 
 namespace ctnn::inline CTNN_ISA {
 
-namespace detail {
-using HeUniform = WeightInit<InitKind::he_uniform>;
-using XavierUniform = WeightInit<InitKind::xavier_uniform>;
-using ZeroBias = BiasInit<InitKind::zeros>;
-}  // namespace detail
-
-/// 21 622 154 parameters, of which 5 of 6 sit in the linear layers. The last pool is padded by 1, which the original
-/// leaves out: without it a 3×3 window meets a 1×1 map. On ReLU's outputs the padded pool is the identity.
+/// For a number of classes, an input and a rate of dropout of one's own. The last pool is padded by 1, which the
+/// original leaves out: without it a 3×3 window meets a 1×1 map. On ReLU's outputs the padded pool is the identity.
 /// Convolutions begin He uniform, linear layers Xavier uniform, biases zero.
-struct AlexNet32 : Sequential<Input<3, 32, 32>,  //
-                              Conv2d<96, Kernel<11>, Stride<4>, Padding<2>, detail::HeUniform, detail::ZeroBias>, ReLU,
-                              MaxPool2d<Kernel<3>, Stride<2>>,  //
-                              Conv2d<256, Kernel<5>, Padding<2>, detail::HeUniform, detail::ZeroBias>, ReLU,
-                              MaxPool2d<Kernel<3>, Stride<2>>,                                                //
-                              Conv2d<384, Kernel<3>, Padding<1>, detail::HeUniform, detail::ZeroBias>, ReLU,  //
-                              Conv2d<384, Kernel<3>, Padding<1>, detail::HeUniform, detail::ZeroBias>, ReLU,  //
-                              Conv2d<256, Kernel<3>, Padding<1>, detail::HeUniform, detail::ZeroBias>, ReLU,  //
-                              MaxPool2d<Kernel<3>, Stride<2>, Padding<1>>, Flatten,                           //
-                              Linear<4096, detail::XavierUniform, detail::ZeroBias>, ReLU, Dropout<0.5>,      //
-                              Linear<4096, detail::XavierUniform, detail::ZeroBias>, ReLU, Dropout<0.5>,      //
-                              Linear<10, detail::XavierUniform, detail::ZeroBias>> {};
+template <int Classes = 10, class In = Input<3, 32, 32>, double Drop = 0.5>
+struct AlexNet32For : Sequential<In,  //
+                                 Conv2d<96, Kernel<11>, Stride<4>, Padding<2>, detail::HeUniform, detail::ZeroBias>,
+                                 ReLU, MaxPool2d<Kernel<3>, Stride<2>>,  //
+                                 Conv2d<256, Kernel<5>, Padding<2>, detail::HeUniform, detail::ZeroBias>, ReLU,
+                                 MaxPool2d<Kernel<3>, Stride<2>>,                                                //
+                                 Conv2d<384, Kernel<3>, Padding<1>, detail::HeUniform, detail::ZeroBias>, ReLU,  //
+                                 Conv2d<384, Kernel<3>, Padding<1>, detail::HeUniform, detail::ZeroBias>, ReLU,  //
+                                 Conv2d<256, Kernel<3>, Padding<1>, detail::HeUniform, detail::ZeroBias>, ReLU,  //
+                                 MaxPool2d<Kernel<3>, Stride<2>, Padding<1>>, Flatten,                           //
+                                 Linear<4096, detail::XavierUniform, detail::ZeroBias>, ReLU, Dropout<Drop>,     //
+                                 Linear<4096, detail::XavierUniform, detail::ZeroBias>, ReLU, Dropout<Drop>,     //
+                                 Linear<Classes, detail::XavierUniform, detail::ZeroBias>> {};
+
+/// ML Odyssey's: 21 622 154 parameters, of which 5 of 6 sit in the linear layers.
+struct AlexNet32 : AlexNet32For<> {};
 
 static_assert(AlexNet32::parameter_count == 21'622'154);
 static_assert(AlexNet32::shape_after(0) == Shape{96, 7, 7});
