@@ -12,6 +12,8 @@ import time
 try:
     import torch
     from torch import nn
+
+    from networks import NETWORKS
 except ImportError:
     print("skipped: PyTorch was not found (Debian: python3-torch, for /usr/bin/python3)")
     sys.exit(0)
@@ -20,44 +22,15 @@ PASSES = ("train", "infer", "infer_one")
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
-def small_alexnet():
-    def block(inputs, outputs, kernel, *tail):
-        conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
-        return [conv, nn.BatchNorm2d(outputs), nn.ReLU(), *tail]
-
-    return nn.Sequential(
-        *block(3, 32, 5, nn.MaxPool2d(2, 2)),
-        *block(32, 64, 5, nn.MaxPool2d(2, 2)),
-        *block(64, 128, 3, nn.Dropout2d(0.1)),
-        *block(128, 128, 3, nn.Dropout2d(0.1)),
-        *block(128, 96, 3, nn.MaxPool2d(2, 2)),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.5), nn.Linear(96, 10))
-
-
-def alexnet32():
-    return nn.Sequential(
-        nn.Conv2d(3, 96, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
-        nn.Conv2d(96, 256, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
-        nn.Conv2d(256, 384, 3, padding=1), nn.ReLU(),
-        nn.Conv2d(384, 384, 3, padding=1), nn.ReLU(),
-        nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2, padding=1), nn.Flatten(),
-        nn.Linear(256, 4096), nn.ReLU(), nn.Dropout(0.5),
-        nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout(0.5),
-        nn.Linear(4096, 10))
-
-
-NETWORKS = {"SmallAlexNet": small_alexnet, "AlexNet32": alexnet32}
-PARAMETERS = {"SmallAlexNet": 387_690, "AlexNet32": 21_622_154}
-
-
 class Steps:
     """One network in one memory format, with a batch of random images."""
 
     def __init__(self, network, memory_format, batch):
         torch.manual_seed(1)
-        self.net = NETWORKS[network]().to(memory_format=FORMATS[memory_format])
-        assert sum(p.numel() for p in self.net.parameters()) == PARAMETERS[network]
-        self.images = torch.randn(batch, 3, 32, 32).to(memory_format=FORMATS[memory_format])
+        self.net = NETWORKS[network].build().to(memory_format=FORMATS[memory_format])
+        assert sum(p.numel() for p in self.net.parameters()) == NETWORKS[network].parameters
+        size = NETWORKS[network].image
+        self.images = torch.randn(batch, 3, size, size).to(memory_format=FORMATS[memory_format])
         self.one = self.images[:1].clone(memory_format=FORMATS[memory_format])
         self.labels = torch.randint(0, 10, (batch,))
         self.loss = nn.CrossEntropyLoss(label_smoothing=0.1)

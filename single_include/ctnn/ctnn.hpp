@@ -7752,16 +7752,16 @@ static_assert(AlexNetOneTower<>::output_shape == Shape{1000, 1, 1});
 
 namespace ctnn::inline CTNN_ISA {
 
-/// For a number of classes, an input and a rate of dropout in front of the last layer of one's own. `Options` are those
-/// of all convolutions but the first besides their own, such as Winograd.
-template <int Classes = 10, class In = Input<3, 32, 32>, double Drop = 0.5, class... Options>
+/// For a number of classes, an input and rates of dropout, in front of the last layer and on maps, of one's own.
+/// `Options` are those of all convolutions but the first besides their own, such as Winograd.
+template <int Classes = 10, class In = Input<3, 32, 32>, double Drop = 0.5, double MapDrop = 0.1, class... Options>
 struct SmallAlexNetFor
     : Sequential<
           In,                                                                                                   //
           Conv2d<32, Kernel<5>, Padding<2>>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>, Stride<2>>,              //
           Conv2d<64, Kernel<5>, Padding<2>, Options...>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>, Stride<2>>,  //
-          Conv2d<128, Kernel<3>, Padding<1>, Options...>, BatchNorm2d<>, ReLU, Dropout2d<0.1>,                  //
-          Conv2d<128, Kernel<3>, Padding<1>, Options...>, BatchNorm2d<>, ReLU, Dropout2d<0.1>,                  //
+          Conv2d<128, Kernel<3>, Padding<1>, Options...>, BatchNorm2d<>, ReLU, Dropout2d<MapDrop>,              //
+          Conv2d<128, Kernel<3>, Padding<1>, Options...>, BatchNorm2d<>, ReLU, Dropout2d<MapDrop>,              //
           Conv2d<96, Kernel<3>, Padding<1>, Options...>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>, Stride<2>>,  //
           AdaptiveAvgPool2d<1>, Flatten, Dropout<Drop>, Linear<Classes>> {};
 
@@ -7770,7 +7770,7 @@ struct SmallAlexNet : SmallAlexNetFor<> {};
 
 /// The same network, weights exchangeable, with its convolutions behind the first by Winograd's filtering: faster, less
 /// exact.
-struct SmallAlexNetWinograd : SmallAlexNetFor<10, Input<3, 32, 32>, 0.5, Winograd> {};
+struct SmallAlexNetWinograd : SmallAlexNetFor<10, Input<3, 32, 32>, 0.5, 0.1, Winograd> {};
 
 static_assert(SmallAlexNet::parameter_count == 387'690);
 static_assert(SmallAlexNet::shape_after(3) == Shape{32, 16, 16});

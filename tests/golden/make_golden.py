@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 import safetensors
+from kinks import Kinks
 
 BATCH, STEPS, LR = 5, 3, 0.05
 
@@ -83,27 +84,6 @@ def draw(name, seed):
                 module.bias.normal_(0, 0.3)
         net[-1].weight.normal_(0, 1)  # so that logits differ and clipping has something to clip
     return net, torch.randn(BATCH, *shape), torch.randint(classes, (BATCH,))
-
-
-class Kinks:
-    """The least distance from a kink that a forward pass comes: |x| before ReLU, best minus second best in a pool."""
-
-    def __init__(self, net):
-        self.least = float("inf")
-        for module in net:
-            if isinstance(module, nn.ReLU):
-                module.register_forward_pre_hook(lambda _, x: self.meet(x[0].abs()))
-            if isinstance(module, nn.MaxPool2d):
-                module.register_forward_pre_hook(self.pool)
-
-    def meet(self, distances):
-        self.least = min(self.least, distances.min().item())
-
-    def pool(self, module, x):
-        padded = nn.functional.pad(x[0], [module.padding] * 4, value=-float("inf"))
-        windows = padded.unfold(2, module.kernel_size, module.stride).unfold(3, module.kernel_size, module.stride)
-        best = windows.flatten(4).topk(2).values
-        self.meet((best[..., 0] - best[..., 1])[best[..., 0] > 0])  # zeros from ReLU tie, but pass no gradient
 
 
 def run(net, images, labels):
