@@ -44,6 +44,7 @@ class StageKernels final : public LayerKernels {
           weights_(size(dims.groups, dims.group_weights())),
           dweights_(weights_.size()),
           rows_(size(samples, WithInputGradient::row_elements)),
+          packed_(size(samples, WithInputGradient::packed_elements)),
           filters_(size(1, WithInputGradient::filter_elements)),
           transposed_(size(1, WithInputGradient::transposed_elements)),
           scratch_(size(threads, WithInputGradient::scratch_elements)) {
@@ -59,6 +60,7 @@ class StageKernels final : public LayerKernels {
         io_.weight = weights_.data();
         io_.weight_gradient = dweights_.data();
         io_.rows = rows_.data();
+        io_.packed = packed_.data();
         io_.filters = filters_.data();
         io_.transposed = transposed_.data();
         io_.scratch = scratch_.data();
@@ -88,7 +90,7 @@ class StageKernels final : public LayerKernels {
         for (float& v : array) { v = random.uniform(-1.0f, 1.0f); }
     }
 
-    AlignedArray<float> x_, y_, dy_, dx_, weights_, dweights_, rows_, filters_, transposed_, scratch_;
+    AlignedArray<float> x_, y_, dy_, dx_, weights_, dweights_, rows_, packed_, filters_, transposed_, scratch_;
     StageIO<float> io_;
 };
 

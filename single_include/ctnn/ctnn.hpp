@@ -3399,6 +3399,33 @@ CTNN_ALWAYS_INLINE void for_vectors(std::ptrdiff_t count, F&& f) {
     }
 }
 
+/// Stores a whole vector at an address that is a multiple of its size, past the caches where the machine can: for
+/// what is larger than they are. finish_streams() must follow before another thread reads.
+template <class T, class Arch>
+CTNN_ALWAYS_INLINE void stream(T* p, Vec<T, Arch> x) {
+#if defined(__AVX512F__) && !defined(CTNN_FORCE_SCALAR)
+    if constexpr (sizeof(x.v) == 64 && std::is_same_v<T, float>) { return _mm512_stream_ps(p, x.v); }
+#endif
+#if defined(__AVX__) && !defined(CTNN_FORCE_SCALAR)
+    if constexpr (sizeof(x.v) == 32 && std::is_same_v<T, float>) { return _mm256_stream_ps(p, x.v); }
+#endif
+    x.store(p);
+}
+CTNN_ALWAYS_INLINE void finish_streams() {
+#if defined(__AVX__) && !defined(CTNN_FORCE_SCALAR)
+    _mm_sfence();
+#endif
+}
+
+/// Asks for the cache line at `p`, which may be any address.
+CTNN_ALWAYS_INLINE void prefetch(const void* p) {
+#if defined(__GNUC__)
+    __builtin_prefetch(p);
+#else
+    static_cast<void>(p);
+#endif
+}
+
 constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 }  // namespace ctnn::inline CTNN_ISA
@@ -4020,13 +4047,27 @@ struct WeightGradient {
     static constexpr int larger = reduction % tiles;
     static constexpr int block_groups = D.blocks() / tile.blocks;
     static constexpr int items = block_groups * tiles * D.y.extent;
+    /// A linear layer's, or of a convolution that is one.
+    static constexpr bool one_tap = D.y.extent * D.x.extent == 1 && D.out_height * D.out_width == 1;
+    /// Gradients that no cache holds go past them.
+    static constexpr bool streams = one_tap && D.blocks() * D.block_weights() * std::ptrdiff_t{sizeof(T)} > (8 << 20);
+    /// Tiles of one tap run over all output blocks before the next tiles follow, so that their inputs, of the whole
+    /// batch, stay in the second-level cache, of which they take half a MiB.
+    static constexpr int run_tiles(int batch) {
+        return one_tap ? std::clamp((1 << 17) / batch / tile.pixels, 1, tiles) : tiles;
+    }
 
-    /// Adds samples [begin, end) to item `item` of the group's weight gradients, or overwrites it when `overwrite`.
+    /// Adds samples [begin, end) of a batch to item `item` of the group's weight gradients, or overwrites it when
+    /// `overwrite`.
     static void add(const T* x, std::ptrdiff_t in_sample, const T* dy, std::ptrdiff_t out_sample, T* gradient,
-                    int begin, int end, int item, bool overwrite) {
+                    int begin, int end, int batch, int item, bool overwrite) {
         const int ky = item % D.y.extent;
-        const int index = item / D.y.extent % tiles;
-        const int block_group = item / D.y.extent / tiles;
+        const int of_tiles = item / D.y.extent, whole_run = run_tiles(batch);
+        const int run = of_tiles / (whole_run * block_groups);
+        const int run_size = std::min(whole_run, tiles - run * whole_run);  // the last run has the rest
+        const int in_run = of_tiles - run * whole_run * block_groups;
+        const int index = run * whole_run + in_run % run_size;
+        const int block_group = in_run / run_size;
         const int channel = index * least + std::min(index, larger);
         T* to = gradient + block_group * tile.blocks * D.block_weights() +
                 (std::ptrdiff_t{ky} * D.x.extent * D.in_channels + channel) * block_size;
@@ -4127,8 +4168,13 @@ struct WeightGradient {
         for (int c = 0; c < Channels; ++c) {
 #pragma GCC unroll 8
             for (int v = 0; v < vectors; ++v) {
-                sum[c][v].store(weights + (v / per_block) * D.block_weights() + c * block_size +
-                                (v % per_block) * V::width);
+                T* const to_vector =
+                    weights + (v / per_block) * D.block_weights() + c * block_size + (v % per_block) * V::width;
+                if constexpr (streams) {
+                    stream(to_vector, sum[c][v]);
+                } else {
+                    sum[c][v].store(to_vector);
+                }
             }
         }
     }
@@ -4327,7 +4373,8 @@ void convolution_data_gradient(const T* dy, const T* transposed, T* dx, int begi
 // Gradient of a linear layer with respect to its input, from weights as they lie: no transposed copy of them exists.
 //
 // The output gradient is transposed instead, in tiles of 16 samples; vectors run over samples, weights are broadcast.
-// The reduction over outputs is cut into runs whose tiles fit the second-level cache, and every weight is read once.
+// An item of work is a run of inputs: a panel of 16 outputs passes over it with the output gradients in registers, so
+// that the weights of a panel are a stream and are used by up to `most_samples` samples while they are in cache.
 
 namespace ctnn::inline CTNN_ISA {
 
@@ -4341,84 +4388,97 @@ template <LinearDims D, class T, class Arch = DefaultArch>
 struct LinearDataGradient {
     using V = Vec<T, Arch>;
     static constexpr int lanes = block_size;  ///< samples of one tile
-    static constexpr int per_lanes = vectors_per_block<T, Arch>;
-    /// Outputs summed in one run: a transposed tile fills half of a first-level cache of 32 KiB, and the weights of a
-    /// run are 16 streams, as many as hardware prefetchers follow.
-    static constexpr int run = std::min(D.out, 256);
-    static constexpr int runs = ceil_div(D.out, run);
-    /// Inputs of one register tile, and items of work: runs of inputs that one thread computes whole.
-    static constexpr int tile = std::max(1, std::min(D.in, (V::registers - 4) / per_lanes));
-    static constexpr int items = ceil_div(D.in, tile);
+    static constexpr int panels = ceil_div(D.out, block_size);
+    /// Inputs of an item.
+    static constexpr int run = std::min(D.in, 128);
+    static constexpr int items = ceil_div(D.in, run);
+    /// Samples for which weights are read once.
+    static constexpr int most_samples = 128;
+    /// Elements of the transposed gradient of a sample, and of a thread's sums.
+    static constexpr std::ptrdiff_t transposed = std::ptrdiff_t{panels} * block_size;
+    static constexpr std::ptrdiff_t sums = std::ptrdiff_t{run} * most_samples;
 
-    /// Transposes outputs [run·index, …) of samples [16·tile, …) into `transposed`: [sample tile][output][samples of
-    /// it].
-    static void transpose(const T* dy, T* transposed, int n, int sample_tile, int index) {
-        const int first = sample_tile * lanes;
-        const int count = std::min(lanes, n - first);
-        const int begin = index * run;
-        const int outputs = std::min(run, D.out - begin);
-        T* to = transposed + std::ptrdiff_t{first} * run;
-        for (int o = 0; o < outputs; ++o) {
-            for (int s = 0; s < count; ++s) { to[o * count + s] = dy[std::ptrdiff_t{first + s} * D.out + begin + o]; }
+    /// Transposes samples [16·tile, …) of n to `to`, [panel][sample tile][output of the panel][sample of the tile], in
+    /// which order they are read; outputs that fill the last panel are zeros.
+    static void transpose(const T* dy, T* to, int n, int tile) {
+        const int first = tile * lanes, count = std::min(lanes, n - first);
+        for (int o = 0; o < panels * block_size; ++o) {
+            T* const row = to + (std::ptrdiff_t{o / block_size} * n + first) * block_size + o % block_size * count;
+            for (int s = 0; s < count; ++s) { row[s] = o < D.out ? dy[std::ptrdiff_t{first + s} * D.out + o] : T{}; }
         }
     }
 
-    /// Adds run `index` to the gradients of the inputs of `item` (overwrites them in the first run), for all n samples.
-    static void add(const T* transposed, const T* weights, T* dx, int n, int item, int index) {
-        const int k = item * tile;
-        for (int s = 0; s < n; s += lanes) {
-            const T* dy = transposed + std::ptrdiff_t{s} * run;
-            T* to = dx + std::ptrdiff_t{s} * D.in + k;
-            if (D.in - k >= tile) {
-                if (n - s >= lanes) {
-                    sums<tile, true>(dy, weights, to, lanes, k, index);
-                } else {
-                    sums<tile, false>(dy, weights, to, n - s, k, index);
+    /// Overwrites the gradients of the inputs of `item` for all n samples. `sum` is scratch of `sums` elements.
+    static void inputs(const T* transposed_dy, const T* weights, T* dx, int n, int item, T* sum) {
+        const int first = item * run, count = std::min(run, D.in - first);
+        for (int begin = 0; begin < n; begin += most_samples) {
+            const int tiles = ceil_div(std::min(most_samples, n - begin), lanes);
+            std::fill_n(sum, std::ptrdiff_t{tiles} * count * lanes, T{});
+            for (int panel = 0; panel < panels; ++panel) {
+                const T* w = weights + (std::ptrdiff_t{panel} * D.in + first) * block_size;
+                for (int t = 0; t < tiles; ++t) {
+                    const int sample = begin + t * lanes, samples = std::min(lanes, n - sample);
+                    const T* dy = transposed_dy + (std::ptrdiff_t{panel} * n + sample) * block_size;
+                    T* to = sum + std::ptrdiff_t{t} * count * lanes;
+                    // The next panel's weights lie far away: no prefetcher of the machine's finds them.
+                    const T* next = t == 0 && panel + 1 < panels ? w + std::ptrdiff_t{D.in} * block_size : w;
+                    if (samples == lanes) {
+                        add_panel<true>(dy, lanes, w, next, to, count);
+                    } else {
+                        add_panel<false>(dy, samples, w, next, to, count);
+                    }
                 }
-            } else {
-                for (int c = k; c < D.in; ++c) {
-                    sums<1, false>(dy, weights, to + (c - k), std::min(lanes, n - s), c, index);
-                }
+            }
+            for (int s = begin; s < std::min(n, begin + most_samples); ++s) {
+                const T* from = sum + std::ptrdiff_t{(s - begin) / lanes} * count * lanes + s % lanes;
+                for (int i = 0; i < count; ++i) { dx[std::ptrdiff_t{s} * D.in + first + i] = from[i * lanes]; }
             }
         }
     }
 
   private:
-    template <int Inputs, bool Whole>
-    static void sums(const T* dy, const T* weights, T* dx, int samples, int k, int index) {
-        V sum[Inputs][per_lanes];
-#pragma GCC unroll 32
-        for (int i = 0; i < Inputs; ++i) {
+    /// Outputs whose gradients stay in registers, and inputs that are summed side by side.
+    static constexpr int held = std::min(block_size, V::registers / 2);
+    static constexpr int together = std::max(1, V::registers / 4);
+
+    /// sum[i] += Σ_o dy[o] · w[i, o] over a panel, for `count` inputs and a tile of samples.
+    template <bool Whole>
+    static void add_panel(const T* dy, int samples, const T* w, const T* next, T* sum, int count) {
+        for (int v = 0; v < samples; v += V::width) {
+            for (int o = 0; o < block_size; o += held) {
+                V gradient[held];
 #pragma GCC unroll 16
-            for (int v = 0; v < per_lanes; ++v) { sum[i][v] = V::broadcast(T{}); }
-        }
-        const int begin = index * run;
-        const int end = std::min(begin + run, D.out);
-        const T* gradient = dy;
-        for (int o = begin; o < end; ++o, gradient += samples) {
-            V g[per_lanes];
+                for (int h = 0; h < held; ++h) {
+                    const T* from = dy + (o + h) * samples + v;
+                    gradient[h] = Whole ? V::load(from) : V::load(from, std::min(V::width, samples - v));
+                }
+                int i = 0;
+                for (; i + together <= count; i += together) {
+                    if (v == 0 && o == 0) {
 #pragma GCC unroll 16
-            for (int v = 0; v < per_lanes; ++v) {
-                g[v] = Whole ? V::load(gradient + v * V::width)
-                             : V::load(gradient + std::min(v * V::width, samples),
-                                       std::clamp(samples - v * V::width, 0, V::width));
+                        for (int j = 0; j < together; ++j) { prefetch(next + (i + j) * block_size); }
+                    }
+                    add<together>(gradient, w + o, sum + v, i);
+                }
+                for (; i < count; ++i) { add<1>(gradient, w + o, sum + v, i); }
             }
-            const T* w = weights + (std::ptrdiff_t{o / block_size} * D.in + k) * block_size + o % block_size;
-#pragma GCC unroll 32
-            for (int i = 0; i < Inputs; ++i) {
-                const V weight = V::broadcast(w[i * block_size]);
+        }
+    }
+
+    template <int Inputs>
+    static CTNN_ALWAYS_INLINE void add(const V (&gradient)[held], const T* w, T* to, int i) {
+        V sum[Inputs];
 #pragma GCC unroll 16
-                for (int v = 0; v < per_lanes; ++v) { sum[i][v] = fma(weight, g[v], sum[i][v]); }
+        for (int j = 0; j < Inputs; ++j) { sum[j] = V::load(to + (i + j) * lanes); }
+#pragma GCC unroll 16
+        for (int h = 0; h < held; ++h) {
+#pragma GCC unroll 16
+            for (int j = 0; j < Inputs; ++j) {
+                sum[j] = fma(V::broadcast(w[(i + j) * block_size + h]), gradient[h], sum[j]);
             }
         }
-        T part[Inputs][lanes];
-        for (int i = 0; i < Inputs; ++i) {
-            for (int v = 0; v < per_lanes; ++v) { sum[i][v].store(part[i] + v * V::width); }
-        }
-        for (int s = 0; s < samples; ++s) {
-            T* to = dx + std::ptrdiff_t{s} * D.in;
-            for (int i = 0; i < Inputs; ++i) { to[i] = index == 0 ? part[i][s] : to[i] + part[i][s]; }
-        }
+#pragma GCC unroll 16
+        for (int j = 0; j < Inputs; ++j) { sum[j].store(to + (i + j) * lanes); }
     }
 };
 
@@ -4441,10 +4501,10 @@ struct RandomKey {
     }
 };
 
-/// Elements that a head asks of the plan: Slot::filters, Slot::transposed, a thread's scratch, and Slot::rows of a
-/// sample.
+/// Elements that a head asks of the plan: Slot::filters, Slot::transposed, a thread's scratch, and Slot::rows and
+/// Slot::packed of a sample.
 struct HeadSizes {
-    std::ptrdiff_t filters = 0, transposed = 0, scratch = 0, rows = 0;
+    std::ptrdiff_t filters = 0, transposed = 0, scratch = 0, rows = 0, packed = 0;
 };
 
 /// Arrays of one stage for a batch of `samples`. A pointer is null where the plan has no such buffer. Activations are
@@ -4456,10 +4516,11 @@ struct StageIO {
     T* output = nullptr;
     T* output_gradient = nullptr;  ///< backward may overwrite it
     T* input_gradient = nullptr;   ///< overwritten; null when nobody asked
-    T* map = nullptr;              ///< this and the next six: see Slot
+    T* map = nullptr;              ///< this and the next seven: see Slot
     std::uint8_t* places = nullptr;
     std::uint8_t* mask = nullptr;
     T* rows = nullptr;
+    T* packed = nullptr;
     T* saved = nullptr;
     T* filters = nullptr;
     T* transposed = nullptr;
@@ -4487,9 +4548,23 @@ struct DirectPasses {
     using Gradient = WeightGradient<D.forward(), T>;
     using LinearData = LinearDataGradient<LinearDims{D.in.channels, D.out.channels}, T>;
 
+    /// Rows whose length is a multiple of 512 bytes fall into few sets of a cache. A linear layer, which walks many
+    /// samples at once, copies such rows apart.
+    static constexpr int apart(int row) { return Linear && row % 128 == 0 ? row + block_size : row; }
+    static constexpr bool input_apart = apart(D.in.channels) != D.in.channels;
+    static constexpr bool gradient_apart = apart(D.out.channels) != D.out.channels;
+
+    /// Weights of few outputs cost less to transpose than what comes of the samples.
+    static constexpr bool transposes_weights = !Linear || D.out.channels <= 2 * block_size;
+
     template <bool InGradient>
-    static constexpr HeadSizes sizes{.transposed = InGradient && !Linear ? transposed_weights(D) : 0,
-                                     .rows = InGradient && Linear ? LinearData::run : 0};
+    static constexpr HeadSizes sizes{
+        .transposed = InGradient && transposes_weights ? transposed_weights(D) : 0,
+        .scratch = InGradient && !transposes_weights ? LinearData::sums : 0,
+        .rows = std::max<std::ptrdiff_t>(
+            InGradient && !transposes_weights ? LinearData::transposed : 0,
+            (input_apart ? apart(D.in.channels) : 0) + (gradient_apart ? apart(D.out.channels) : 0)),
+        .packed = input_apart ? apart(D.in.channels) : 0};
 
     /// Map rows [r0, r1) of sample n; `map` is where row 0 would be.
     static void rows(const StageIO<T>& io, int n, int r0, int r1, T* map, const Epilogue<T>& epilogue) {
@@ -4507,6 +4582,8 @@ struct DirectPasses {
         constexpr int run = Linear ? 1024 : D.group_in();
         constexpr int chunk = Linear ? 1 << 30 : 64;
         const int chunks = ceil_div(io.samples, chunk);
+        const T* const input = io.samples > 1 ? set_apart<D.in.channels>(io.input, io.packed, io) : io.input;
+        const std::ptrdiff_t in_sample = input == io.input ? D.in.size() : apart(D.in.channels);
         parallel_for(D.groups * Forward::block_groups * chunks, io.threads, [&](int item, int) {
             const int c = item % chunks, b = item / chunks % Forward::block_groups,
                       g = item / chunks / Forward::block_groups;
@@ -4515,7 +4592,7 @@ struct DirectPasses {
                 Epilogue<T> part;
                 if (first + run >= D.group_in()) { part = of_group(epilogue, g); }
                 part.accumulate = first > 0;
-                Forward::samples(io.input + g * D.group_in(), D.in.size(), io.weight + g * D.group_weights(),
+                Forward::samples(input + g * D.group_in(), in_sample, io.weight + g * D.group_weights(),
                                  map + g * D.group_out(), D.out.size(), c * chunk, end, b, part, first,
                                  std::min(run, D.group_in() - first));
             }
@@ -4529,31 +4606,35 @@ struct DirectPasses {
         constexpr std::ptrdiff_t sample_bytes = (D.in.size() + D.out.size()) * std::ptrdiff_t{sizeof(T)};
         // A linear layer's weights are passed over once.
         constexpr int run = Linear ? 1 << 30 : static_cast<int>(std::max<std::ptrdiff_t>(1, 384 * 1024 / sample_bytes));
+        const T* const input = set_apart<D.in.channels>(io.input, io.rows, io);
+        const std::ptrdiff_t in_sample = Linear ? apart(D.in.channels) : D.in.size();
+        T* const behind = io.rows + (input_apart ? std::ptrdiff_t{io.samples} * apart(D.in.channels) : 0);
+        const T* const gradient = set_apart<D.out.channels>(map_gradient, behind, io);
+        const std::ptrdiff_t out_sample = Linear ? apart(D.out.channels) : D.out.size();
         const int parts = std::min(io.threads, items);
         parallel_for(parts, io.threads, [&](int part, int) {
             for (int begin = 0, end; begin < io.samples; begin = end) {
                 end = begin + std::min(run, io.samples - begin);
                 for (int item = items * part / parts; item < items * (part + 1) / parts; ++item) {
                     const int g = item / Gradient::items;
-                    Gradient::add(io.input + g * D.group_in(), D.in.size(), map_gradient + g * D.group_out(),
-                                  D.out.size(), io.weight_gradient + g * D.group_weights(), begin, end,
+                    Gradient::add(input + g * D.group_in(), in_sample, gradient + g * D.group_out(), out_sample,
+                                  io.weight_gradient + g * D.group_weights(), begin, end, io.samples,
                                   item % Gradient::items, begin == 0);
                 }
             }
+            if constexpr (Gradient::streams) { finish_streams(); }
         });
     }
 
     /// The gradient with respect to the input from that of the map.
     static void data_gradient(const StageIO<T>& io, const T* map_gradient) {
-        if constexpr (Linear) {
-            for (int run = 0; run < LinearData::runs; ++run) {
-                parallel_for(ceil_div(io.samples, LinearData::lanes), io.threads, [&](int sample_tile, int) {
-                    LinearData::transpose(map_gradient, io.rows, io.samples, sample_tile, run);
-                });
-                parallel_for(LinearData::items, io.threads, [&](int item, int) {
-                    LinearData::add(io.rows, io.weight, io.input_gradient, io.samples, item, run);
-                });
-            }
+        if constexpr (!transposes_weights) {
+            parallel_for(ceil_div(io.samples, LinearData::lanes), io.threads,
+                         [&](int tile, int) { LinearData::transpose(map_gradient, io.rows, io.samples, tile); });
+            parallel_for(LinearData::items, io.threads, [&](int item, int thread) {
+                LinearData::inputs(io.rows, io.weight, io.input_gradient, io.samples, item,
+                                   io.scratch + thread * io.scratch_stride);
+            });
         } else {
             constexpr int blocks = ceil_div(D.group_in(), block_size);
             parallel_for(D.groups * blocks, io.threads, [&](int item, int) {
@@ -4568,6 +4649,18 @@ struct DirectPasses {
     }
 
   private:
+    /// The samples' rows of `Length` elements, as they lie or copied apart to `to`.
+    template <int Length>
+    static const T* set_apart(const T* from, T* to, const StageIO<T>& io) {
+        if constexpr (apart(Length) == Length) {
+            return from;
+        } else {
+            parallel_for(io.samples, io.threads, [&](int n, int) {
+                std::copy_n(from + std::ptrdiff_t{n} * Length, Length, to + std::ptrdiff_t{n} * apart(Length));
+            });
+            return to;
+        }
+    }
     static Epilogue<T> of_group(Epilogue<T> e, int group) {
         if (e.scale != nullptr) { e.scale += group * D.group_bias(); }
         if (e.shift != nullptr) { e.shift += group * D.group_bias(); }
@@ -5349,7 +5442,7 @@ struct WinogradCorrelation {
                              std::ptrdiff_t gradient_step, T* filters, int count, int item, bool overwrite) {
         const int p = item / Gradient::items;
         Gradient::add(patches + p * patch_step, D.in_channels, gradients + p * gradient_step, D.out_channels,
-                      filters + p * point_filters, 0, count, item % Gradient::items, overwrite);
+                      filters + p * point_filters, 0, count, 1, item % Gradient::items, overwrite);
     }
 
   private:
@@ -5522,6 +5615,7 @@ struct Stage {
     static constexpr std::ptrdiff_t row_elements =
         std::max({std::ptrdiff_t{train_norm ? 2 * S.map.channels * bands : 0},
                   std::ptrdiff_t{weighted && S.bias ? S.map.channels : 0}, head_sizes.rows});
+    static constexpr std::ptrdiff_t packed_elements = head_sizes.packed;
     static constexpr std::ptrdiff_t filter_elements = head_sizes.filters;
     static constexpr std::ptrdiff_t transposed_elements = head_sizes.transposed;
 
@@ -5735,8 +5829,9 @@ template <StageSpec S, class T, bool TrainingPass, bool InGradient, class Custom
 struct Stage<S, T, TrainingPass, InGradient, Custom> {
     static constexpr PoolDims pool{S.in, S.map, S.window};
     static constexpr bool backward_needs_input = false, backward_needs_output = false, map_in_forward = false;
-    static constexpr std::ptrdiff_t map_elements = 0, mask_bytes = 0, row_elements = 0, saved_elements = 0,
-                                    filter_elements = 0, transposed_elements = 0, scratch_elements = 0;
+    static constexpr std::ptrdiff_t map_elements = 0, mask_bytes = 0, row_elements = 0, packed_elements = 0,
+                                    saved_elements = 0, filter_elements = 0, transposed_elements = 0,
+                                    scratch_elements = 0;
 
     static void forward(const StageIO<T>& io) {
         parallel_for(io.samples, io.threads, [&](int n, int) {
@@ -5758,8 +5853,9 @@ template <StageSpec S, class T, bool TrainingPass, bool InGradient, class Custom
     requires(S.head == Head::custom)
 struct Stage<S, T, TrainingPass, InGradient, Custom> {
     static constexpr bool backward_needs_input = true, backward_needs_output = true, map_in_forward = false;
-    static constexpr std::ptrdiff_t map_elements = 0, mask_bytes = 0, row_elements = 0, saved_elements = 0,
-                                    filter_elements = 0, transposed_elements = 0, scratch_elements = 0;
+    static constexpr std::ptrdiff_t map_elements = 0, mask_bytes = 0, row_elements = 0, packed_elements = 0,
+                                    saved_elements = 0, filter_elements = 0, transposed_elements = 0,
+                                    scratch_elements = 0;
 
     static void forward(const StageIO<T>& io) {
         parallel_for(io.samples, io.threads, [&](int n, int) {
@@ -5794,11 +5890,12 @@ enum class Slot : char {
     places,     ///< per sample: one byte per pooled output
     mask,       ///< per sample: dropout's bits
     rows,       ///< per sample: partial sums of batch norm and biases, and a linear layer's transposed gradient
+    packed,     ///< per sample: a linear layer's input, its rows apart, in forward
     saved,      ///< fixed: batch norm's vectors
     filters,    ///< fixed: Winograd's transformed filters, in forward
     transposed  ///< fixed: what backward makes of weights: transposed ones, transformed filters and their gradients
 };
-inline constexpr std::size_t slot_count = 9;
+inline constexpr std::size_t slot_count = 10;
 
 /// The plan of one pass over a network: Training (forward, loss, backward) or inference.
 ///
@@ -5868,12 +5965,14 @@ struct Plan {
             set(Slot::places, spec.pooled ? spec.out.size() : 0, forward, backward);
             set(Slot::mask, R::mask_bytes, forward, backward);
             set(Slot::rows, R::row_elements * element, spec.batch_norm ? forward : backward, backward);
+            set(Slot::packed, R::packed_elements * element, forward, forward);
             set(Slot::saved, R::saved_elements * element, forward, backward);
             set(Slot::filters, R::filter_elements * element, forward, forward);
             set(Slot::transposed, R::transposed_elements * element, backward, backward);
         } else {
             set(Slot::output, spec.out.size() * element, forward, last_stage ? end_time : forward + 1);
             set(Slot::map, R::map_elements * element, forward, forward);
+            set(Slot::packed, R::packed_elements * element, forward, forward);
             set(Slot::saved, R::saved_elements * element, forward, forward);
             set(Slot::filters, R::filter_elements * element, forward, forward);
         }
@@ -6058,6 +6157,7 @@ StageIO<typename PlanType::value_type> stage_io(Workspace<PlanType>& workspace,
     io.places = workspace.template at<std::uint8_t>(S, Slot::places);
     io.mask = workspace.template at<std::uint8_t>(S, Slot::mask);
     io.rows = workspace.at(S, Slot::rows);
+    io.packed = workspace.at(S, Slot::packed);
     io.saved = workspace.at(S, Slot::saved);
     io.filters = workspace.at(S, Slot::filters);
     io.transposed = workspace.at(S, Slot::transposed);

@@ -59,6 +59,11 @@ struct Vectors : Sequential<Input<5, 1, 1>, Flatten, Linear<1, Bias<false>>, Sig
                             Linear<16, Bias<false>>> {};
 struct Permuted : Sequential<Input<2, 5, 3>, Conv2d<6, Kernel<2>, Padding<1>>, MaxPool2d<Kernel<2>>, Flatten, Flatten,
                              Linear<7>, Flatten, ReLU> {};
+// Rows that are copied apart in front of each linear layer; runs and panels of whole and of remaining inputs and
+// outputs.
+struct Apart : Sequential<Input<128, 1, 1>, Flatten, Linear<256>, ReLU, Linear<133>, Linear<128>, Linear<40>> {};
+/// Gradients of more than 8 MiB, which go past the caches.
+struct Streamed : Sequential<Input<4, 1, 1>, Flatten, Linear<1152>, Linear<2051>, Linear<3>> {};
 struct OnlyLinear : Sequential<Input<3, 4, 4>, Flatten, Linear<10>> {};
 
 /// Whole, partial and single batches.
@@ -159,6 +164,10 @@ TEST_CASE("linear layers") {
     all_batches<Permuted>();
     all_batches<OnlyLinear>();
     compare<OnlyLinear>(17, 20);
+    compare<Apart>(147, 150);  // more samples than weights are read for once
+    compare<Apart>(17, 17);
+    compare<Apart, double>(5, 5);
+    compare<Streamed>(3, 3);
     compare<Long>(17, 17);
     all_batches<Permuted, double>();
 }

@@ -200,6 +200,33 @@ CTNN_ALWAYS_INLINE void for_vectors(std::ptrdiff_t count, F&& f) {
     }
 }
 
+/// Stores a whole vector at an address that is a multiple of its size, past the caches where the machine can: for
+/// what is larger than they are. finish_streams() must follow before another thread reads.
+template <class T, class Arch>
+CTNN_ALWAYS_INLINE void stream(T* p, Vec<T, Arch> x) {
+#if defined(__AVX512F__) && !defined(CTNN_FORCE_SCALAR)
+    if constexpr (sizeof(x.v) == 64 && std::is_same_v<T, float>) { return _mm512_stream_ps(p, x.v); }
+#endif
+#if defined(__AVX__) && !defined(CTNN_FORCE_SCALAR)
+    if constexpr (sizeof(x.v) == 32 && std::is_same_v<T, float>) { return _mm256_stream_ps(p, x.v); }
+#endif
+    x.store(p);
+}
+CTNN_ALWAYS_INLINE void finish_streams() {
+#if defined(__AVX__) && !defined(CTNN_FORCE_SCALAR)
+    _mm_sfence();
+#endif
+}
+
+/// Asks for the cache line at `p`, which may be any address.
+CTNN_ALWAYS_INLINE void prefetch(const void* p) {
+#if defined(__GNUC__)
+    __builtin_prefetch(p);
+#else
+    static_cast<void>(p);
+#endif
+}
+
 constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 }  // namespace ctnn::inline CTNN_ISA

@@ -32,13 +32,27 @@ struct WeightGradient {
     static constexpr int larger = reduction % tiles;
     static constexpr int block_groups = D.blocks() / tile.blocks;
     static constexpr int items = block_groups * tiles * D.y.extent;
+    /// A linear layer's, or of a convolution that is one.
+    static constexpr bool one_tap = D.y.extent * D.x.extent == 1 && D.out_height * D.out_width == 1;
+    /// Gradients that no cache holds go past them.
+    static constexpr bool streams = one_tap && D.blocks() * D.block_weights() * std::ptrdiff_t{sizeof(T)} > (8 << 20);
+    /// Tiles of one tap run over all output blocks before the next tiles follow, so that their inputs, of the whole
+    /// batch, stay in the second-level cache, of which they take half a MiB.
+    static constexpr int run_tiles(int batch) {
+        return one_tap ? std::clamp((1 << 17) / batch / tile.pixels, 1, tiles) : tiles;
+    }
 
-    /// Adds samples [begin, end) to item `item` of the group's weight gradients, or overwrites it when `overwrite`.
+    /// Adds samples [begin, end) of a batch to item `item` of the group's weight gradients, or overwrites it when
+    /// `overwrite`.
     static void add(const T* x, std::ptrdiff_t in_sample, const T* dy, std::ptrdiff_t out_sample, T* gradient,
-                    int begin, int end, int item, bool overwrite) {
+                    int begin, int end, int batch, int item, bool overwrite) {
         const int ky = item % D.y.extent;
-        const int index = item / D.y.extent % tiles;
-        const int block_group = item / D.y.extent / tiles;
+        const int of_tiles = item / D.y.extent, whole_run = run_tiles(batch);
+        const int run = of_tiles / (whole_run * block_groups);
+        const int run_size = std::min(whole_run, tiles - run * whole_run);  // the last run has the rest
+        const int in_run = of_tiles - run * whole_run * block_groups;
+        const int index = run * whole_run + in_run % run_size;
+        const int block_group = in_run / run_size;
         const int channel = index * least + std::min(index, larger);
         T* to = gradient + block_group * tile.blocks * D.block_weights() +
                 (std::ptrdiff_t{ky} * D.x.extent * D.in_channels + channel) * block_size;
@@ -139,8 +153,13 @@ struct WeightGradient {
         for (int c = 0; c < Channels; ++c) {
 #pragma GCC unroll 8
             for (int v = 0; v < vectors; ++v) {
-                sum[c][v].store(weights + (v / per_block) * D.block_weights() + c * block_size +
-                                (v % per_block) * V::width);
+                T* const to_vector =
+                    weights + (v / per_block) * D.block_weights() + c * block_size + (v % per_block) * V::width;
+                if constexpr (streams) {
+                    stream(to_vector, sum[c][v]);
+                } else {
+                    sum[c][v].store(to_vector);
+                }
             }
         }
     }

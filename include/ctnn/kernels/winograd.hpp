@@ -245,7 +245,7 @@ struct WinogradCorrelation {
                              std::ptrdiff_t gradient_step, T* filters, int count, int item, bool overwrite) {
         const int p = item / Gradient::items;
         Gradient::add(patches + p * patch_step, D.in_channels, gradients + p * gradient_step, D.out_channels,
-                      filters + p * point_filters, 0, count, item % Gradient::items, overwrite);
+                      filters + p * point_filters, 0, count, 1, item % Gradient::items, overwrite);
     }
 
   private:

@@ -18,9 +18,23 @@ struct DirectPasses {
     using Gradient = WeightGradient<D.forward(), T>;
     using LinearData = LinearDataGradient<LinearDims{D.in.channels, D.out.channels}, T>;
 
+    /// Rows whose length is a multiple of 512 bytes fall into few sets of a cache. A linear layer, which walks many
+    /// samples at once, copies such rows apart.
+    static constexpr int apart(int row) { return Linear && row % 128 == 0 ? row + block_size : row; }
+    static constexpr bool input_apart = apart(D.in.channels) != D.in.channels;
+    static constexpr bool gradient_apart = apart(D.out.channels) != D.out.channels;
+
+    /// Weights of few outputs cost less to transpose than what comes of the samples.
+    static constexpr bool transposes_weights = !Linear || D.out.channels <= 2 * block_size;
+
     template <bool InGradient>
-    static constexpr HeadSizes sizes{.transposed = InGradient && !Linear ? transposed_weights(D) : 0,
-                                     .rows = InGradient && Linear ? LinearData::run : 0};
+    static constexpr HeadSizes sizes{
+        .transposed = InGradient && transposes_weights ? transposed_weights(D) : 0,
+        .scratch = InGradient && !transposes_weights ? LinearData::sums : 0,
+        .rows = std::max<std::ptrdiff_t>(
+            InGradient && !transposes_weights ? LinearData::transposed : 0,
+            (input_apart ? apart(D.in.channels) : 0) + (gradient_apart ? apart(D.out.channels) : 0)),
+        .packed = input_apart ? apart(D.in.channels) : 0};
 
     /// Map rows [r0, r1) of sample n; `map` is where row 0 would be.
     static void rows(const StageIO<T>& io, int n, int r0, int r1, T* map, const Epilogue<T>& epilogue) {
@@ -38,6 +52,8 @@ struct DirectPasses {
         constexpr int run = Linear ? 1024 : D.group_in();
         constexpr int chunk = Linear ? 1 << 30 : 64;
         const int chunks = ceil_div(io.samples, chunk);
+        const T* const input = io.samples > 1 ? set_apart<D.in.channels>(io.input, io.packed, io) : io.input;
+        const std::ptrdiff_t in_sample = input == io.input ? D.in.size() : apart(D.in.channels);
         parallel_for(D.groups * Forward::block_groups * chunks, io.threads, [&](int item, int) {
             const int c = item % chunks, b = item / chunks % Forward::block_groups,
                       g = item / chunks / Forward::block_groups;
@@ -46,7 +62,7 @@ struct DirectPasses {
                 Epilogue<T> part;
                 if (first + run >= D.group_in()) { part = of_group(epilogue, g); }
                 part.accumulate = first > 0;
-                Forward::samples(io.input + g * D.group_in(), D.in.size(), io.weight + g * D.group_weights(),
+                Forward::samples(input + g * D.group_in(), in_sample, io.weight + g * D.group_weights(),
                                  map + g * D.group_out(), D.out.size(), c * chunk, end, b, part, first,
                                  std::min(run, D.group_in() - first));
             }
@@ -60,31 +76,35 @@ struct DirectPasses {
         constexpr std::ptrdiff_t sample_bytes = (D.in.size() + D.out.size()) * std::ptrdiff_t{sizeof(T)};
         // A linear layer's weights are passed over once.
         constexpr int run = Linear ? 1 << 30 : static_cast<int>(std::max<std::ptrdiff_t>(1, 384 * 1024 / sample_bytes));
+        const T* const input = set_apart<D.in.channels>(io.input, io.rows, io);
+        const std::ptrdiff_t in_sample = Linear ? apart(D.in.channels) : D.in.size();
+        T* const behind = io.rows + (input_apart ? std::ptrdiff_t{io.samples} * apart(D.in.channels) : 0);
+        const T* const gradient = set_apart<D.out.channels>(map_gradient, behind, io);
+        const std::ptrdiff_t out_sample = Linear ? apart(D.out.channels) : D.out.size();
         const int parts = std::min(io.threads, items);
         parallel_for(parts, io.threads, [&](int part, int) {
             for (int begin = 0, end; begin < io.samples; begin = end) {
                 end = begin + std::min(run, io.samples - begin);
                 for (int item = items * part / parts; item < items * (part + 1) / parts; ++item) {
                     const int g = item / Gradient::items;
-                    Gradient::add(io.input + g * D.group_in(), D.in.size(), map_gradient + g * D.group_out(),
-                                  D.out.size(), io.weight_gradient + g * D.group_weights(), begin, end,
+                    Gradient::add(input + g * D.group_in(), in_sample, gradient + g * D.group_out(), out_sample,
+                                  io.weight_gradient + g * D.group_weights(), begin, end, io.samples,
                                   item % Gradient::items, begin == 0);
                 }
             }
+            if constexpr (Gradient::streams) { finish_streams(); }
         });
     }
 
     /// The gradient with respect to the input from that of the map.
     static void data_gradient(const StageIO<T>& io, const T* map_gradient) {
-        if constexpr (Linear) {
-            for (int run = 0; run < LinearData::runs; ++run) {
-                parallel_for(ceil_div(io.samples, LinearData::lanes), io.threads, [&](int sample_tile, int) {
-                    LinearData::transpose(map_gradient, io.rows, io.samples, sample_tile, run);
-                });
-                parallel_for(LinearData::items, io.threads, [&](int item, int) {
-                    LinearData::add(io.rows, io.weight, io.input_gradient, io.samples, item, run);
-                });
-            }
+        if constexpr (!transposes_weights) {
+            parallel_for(ceil_div(io.samples, LinearData::lanes), io.threads,
+                         [&](int tile, int) { LinearData::transpose(map_gradient, io.rows, io.samples, tile); });
+            parallel_for(LinearData::items, io.threads, [&](int item, int thread) {
+                LinearData::inputs(io.rows, io.weight, io.input_gradient, io.samples, item,
+                                   io.scratch + thread * io.scratch_stride);
+            });
         } else {
             constexpr int blocks = ceil_div(D.group_in(), block_size);
             parallel_for(D.groups * blocks, io.threads, [&](int item, int) {
@@ -99,6 +119,18 @@ struct DirectPasses {
     }
 
   private:
+    /// The samples' rows of `Length` elements, as they lie or copied apart to `to`.
+    template <int Length>
+    static const T* set_apart(const T* from, T* to, const StageIO<T>& io) {
+        if constexpr (apart(Length) == Length) {
+            return from;
+        } else {
+            parallel_for(io.samples, io.threads, [&](int n, int) {
+                std::copy_n(from + std::ptrdiff_t{n} * Length, Length, to + std::ptrdiff_t{n} * apart(Length));
+            });
+            return to;
+        }
+    }
     static Epilogue<T> of_group(Epilogue<T> e, int group) {
         if (e.scale != nullptr) { e.scale += group * D.group_bias(); }
         if (e.shift != nullptr) { e.shift += group * D.group_bias(); }

@@ -17,8 +17,9 @@ template <StageSpec S, class T, bool TrainingPass, bool InGradient, class Custom
 struct Stage<S, T, TrainingPass, InGradient, Custom> {
     static constexpr PoolDims pool{S.in, S.map, S.window};
     static constexpr bool backward_needs_input = false, backward_needs_output = false, map_in_forward = false;
-    static constexpr std::ptrdiff_t map_elements = 0, mask_bytes = 0, row_elements = 0, saved_elements = 0,
-                                    filter_elements = 0, transposed_elements = 0, scratch_elements = 0;
+    static constexpr std::ptrdiff_t map_elements = 0, mask_bytes = 0, row_elements = 0, packed_elements = 0,
+                                    saved_elements = 0, filter_elements = 0, transposed_elements = 0,
+                                    scratch_elements = 0;
 
     static void forward(const StageIO<T>& io) {
         parallel_for(io.samples, io.threads, [&](int n, int) {
@@ -40,8 +41,9 @@ template <StageSpec S, class T, bool TrainingPass, bool InGradient, class Custom
     requires(S.head == Head::custom)
 struct Stage<S, T, TrainingPass, InGradient, Custom> {
     static constexpr bool backward_needs_input = true, backward_needs_output = true, map_in_forward = false;
-    static constexpr std::ptrdiff_t map_elements = 0, mask_bytes = 0, row_elements = 0, saved_elements = 0,
-                                    filter_elements = 0, transposed_elements = 0, scratch_elements = 0;
+    static constexpr std::ptrdiff_t map_elements = 0, mask_bytes = 0, row_elements = 0, packed_elements = 0,
+                                    saved_elements = 0, filter_elements = 0, transposed_elements = 0,
+                                    scratch_elements = 0;
 
     static void forward(const StageIO<T>& io) {
         parallel_for(io.samples, io.threads, [&](int n, int) {

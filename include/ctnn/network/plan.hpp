@@ -28,11 +28,12 @@ enum class Slot : char {
     places,     ///< per sample: one byte per pooled output
     mask,       ///< per sample: dropout's bits
     rows,       ///< per sample: partial sums of batch norm and biases, and a linear layer's transposed gradient
+    packed,     ///< per sample: a linear layer's input, its rows apart, in forward
     saved,      ///< fixed: batch norm's vectors
     filters,    ///< fixed: Winograd's transformed filters, in forward
     transposed  ///< fixed: what backward makes of weights: transposed ones, transformed filters and their gradients
 };
-inline constexpr std::size_t slot_count = 9;
+inline constexpr std::size_t slot_count = 10;
 
 /// The plan of one pass over a network: Training (forward, loss, backward) or inference.
 ///
@@ -102,12 +103,14 @@ struct Plan {
             set(Slot::places, spec.pooled ? spec.out.size() : 0, forward, backward);
             set(Slot::mask, R::mask_bytes, forward, backward);
             set(Slot::rows, R::row_elements * element, spec.batch_norm ? forward : backward, backward);
+            set(Slot::packed, R::packed_elements * element, forward, forward);
             set(Slot::saved, R::saved_elements * element, forward, backward);
             set(Slot::filters, R::filter_elements * element, forward, forward);
             set(Slot::transposed, R::transposed_elements * element, backward, backward);
         } else {
             set(Slot::output, spec.out.size() * element, forward, last_stage ? end_time : forward + 1);
             set(Slot::map, R::map_elements * element, forward, forward);
+            set(Slot::packed, R::packed_elements * element, forward, forward);
             set(Slot::saved, R::saved_elements * element, forward, forward);
             set(Slot::filters, R::filter_elements * element, forward, forward);
         }

@@ -43,6 +43,7 @@ StageIO<typename PlanType::value_type> stage_io(Workspace<PlanType>& workspace,
     io.places = workspace.template at<std::uint8_t>(S, Slot::places);
     io.mask = workspace.template at<std::uint8_t>(S, Slot::mask);
     io.rows = workspace.at(S, Slot::rows);
+    io.packed = workspace.at(S, Slot::packed);
     io.saved = workspace.at(S, Slot::saved);
     io.filters = workspace.at(S, Slot::filters);
     io.transposed = workspace.at(S, Slot::transposed);

@@ -69,6 +69,7 @@ struct Stage {
     static constexpr std::ptrdiff_t row_elements =
         std::max({std::ptrdiff_t{train_norm ? 2 * S.map.channels * bands : 0},
                   std::ptrdiff_t{weighted && S.bias ? S.map.channels : 0}, head_sizes.rows});
+    static constexpr std::ptrdiff_t packed_elements = head_sizes.packed;
     static constexpr std::ptrdiff_t filter_elements = head_sizes.filters;
     static constexpr std::ptrdiff_t transposed_elements = head_sizes.transposed;
 

@@ -20,10 +20,10 @@ struct RandomKey {
     }
 };
 
-/// Elements that a head asks of the plan: Slot::filters, Slot::transposed, a thread's scratch, and Slot::rows of a
-/// sample.
+/// Elements that a head asks of the plan: Slot::filters, Slot::transposed, a thread's scratch, and Slot::rows and
+/// Slot::packed of a sample.
 struct HeadSizes {
-    std::ptrdiff_t filters = 0, transposed = 0, scratch = 0, rows = 0;
+    std::ptrdiff_t filters = 0, transposed = 0, scratch = 0, rows = 0, packed = 0;
 };
 
 /// Arrays of one stage for a batch of `samples`. A pointer is null where the plan has no such buffer. Activations are
@@ -35,10 +35,11 @@ struct StageIO {
     T* output = nullptr;
     T* output_gradient = nullptr;  ///< backward may overwrite it
     T* input_gradient = nullptr;   ///< overwritten; null when nobody asked
-    T* map = nullptr;              ///< this and the next six: see Slot
+    T* map = nullptr;              ///< this and the next seven: see Slot
     std::uint8_t* places = nullptr;
     std::uint8_t* mask = nullptr;
     T* rows = nullptr;
+    T* packed = nullptr;
     T* saved = nullptr;
     T* filters = nullptr;
     T* transposed = nullptr;
