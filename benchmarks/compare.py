@@ -14,8 +14,14 @@ import time
 
 from common import HERE, check_writable, fail, machine, write_figures
 
-# ctnn's networks and what they are called in pytorch.py.
-NETWORKS = {"SmallAlexNet": "SmallAlexNet", "SmallAlexNetWinograd": "SmallAlexNet", "AlexNet32": "AlexNet32"}
+# ctnn's networks: what they are called in pytorch.py, the batch, and the share of the rounds that their length allows.
+NETWORKS = {
+    "SmallAlexNet": ("SmallAlexNet", 128, 1.0),
+    "SmallAlexNetWinograd": ("SmallAlexNet", 128, 1.0),
+    "AlexNet32": ("AlexNet32", 128, 1.0),
+    "AlexNetLrn": ("AlexNetLrn", 16, 0.3),
+    "AlexNetBn": ("AlexNetBn", 16, 0.3),
+}
 PASSES = ("train", "infer", "infer_one")
 RUNS = {"train": 1, "infer": 2, "infer_one": 10}  # per round: short passes need some runs to find their caches again
 
@@ -51,8 +57,10 @@ def low(times):
 
 
 def compare(network, options):
-    common = ["--threads", str(options.threads), "--batch", str(options.batch), "--serve"]
-    pytorch = [options.python, str(HERE / "peers" / "pytorch.py"), "--network", NETWORKS[network]]
+    theirs, batch, share = NETWORKS[network]
+    batch, rounds = options.batch or batch, max(1, round(share * options.rounds))
+    common = ["--threads", str(options.threads), "--batch", str(batch), "--serve"]
+    pytorch = [options.python, str(HERE / "peers" / "pytorch.py"), "--network", theirs]
     servers = {"ctnn": Server([options.bench, "steps", "--filter", network, *common])}
     for memory_format in ("contiguous", "channels_last"):
         servers[memory_format] = Server([*pytorch, "--format", memory_format, *common])
@@ -64,7 +72,7 @@ def compare(network, options):
             if not server.greeting.startswith("ready "):
                 fail(f"{' '.join(server.command)} did not start")
         times = {what: {name: [] for name in servers} for what in PASSES}
-        for round_ in range(options.rounds + 1):
+        for round_ in range(rounds + 1):
             for what in PASSES:
                 for name, server in servers.items():
                     new = server.times(what, RUNS[what])
@@ -82,7 +90,7 @@ def compare(network, options):
         ratio = by_name[peer] / by_name["ctnn"]
         print(f"{network:20} {what:10} ctnn {by_name['ctnn']:9.3f} ms   PyTorch {by_name[peer]:9.3f} ms ({peer})"
               f"   ratio {ratio:5.2f} (of the fastest runs {fastest:5.2f})", flush=True)
-        figures.append({"network": network, "pass": what, "batch": 1 if what == "infer_one" else options.batch,
+        figures.append({"network": network, "pass": what, "batch": 1 if what == "infer_one" else batch,
                         "ctnn_ms": by_name["ctnn"], "pytorch_ms": by_name[peer], "pytorch_format": peer,
                         "ratio_p10": ratio, "ratio_fastest": fastest, "runs": len(times[what]["ctnn"])})
     return figures, [servers[name].greeting.removeprefix("ready ") for name in ("ctnn", "contiguous")]
@@ -93,18 +101,18 @@ def main():
     parser.add_argument("bench", help="the program ctnn_bench")
     parser.add_argument("--network", action="append", choices=NETWORKS, help="only this one")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="(all)")
-    parser.add_argument("--batch", type=int, default=128, help="(128)")
+    parser.add_argument("--batch", type=int, default=0, help="images (each network's own)")
     parser.add_argument("--rounds", type=int, default=30, help="(30)")
     parser.add_argument("--python", default="/usr/bin/python3",
                         help="an interpreter that has PyTorch (/usr/bin/python3)")
     parser.add_argument("--json", metavar="FILE", help="also write the figures there")
     options = parser.parse_args()
     check_writable(options.json)
-    for name in ("threads", "batch", "rounds"):
+    for name in ("threads", "rounds"):
         if getattr(options, name) < 1:
             fail(f"--{name}: found {getattr(options, name)}, expected at least 1")
 
-    print(f"{options.threads} threads, batch {options.batch}, {options.rounds} rounds, tenth percentiles", flush=True)
+    print(f"{options.threads} threads, {options.rounds} rounds, tenth percentiles", flush=True)
     figures, programs = [], []
     for network in options.network or NETWORKS:
         rows, programs = compare(network, options)

@@ -14,6 +14,8 @@ std::span<const KernelCase> winograd_layers();
 NetworkCase small_alexnet();
 NetworkCase small_alexnet_winograd();
 NetworkCase alexnet32();
+NetworkCase alexnet_lrn();
+NetworkCase alexnet_bn();
 
 std::vector<KernelCase> compiled_layers() {
     std::vector<KernelCase> all;
@@ -24,6 +26,8 @@ std::vector<KernelCase> compiled_layers() {
     return all;
 }
 
-std::vector<NetworkCase> compiled_networks() { return {small_alexnet(), alexnet32(), small_alexnet_winograd()}; }
+std::vector<NetworkCase> compiled_networks() {
+    return {small_alexnet(), alexnet32(), alexnet_lrn(), alexnet_bn(), small_alexnet_winograd()};
+}
 
 }  // namespace ctnn::inline CTNN_ISA::bench

@@ -39,7 +39,7 @@ kernels:
   --list           say which layers there are, and their problems
 
 steps:
-  --batch N        images in a batch (128)
+  --batch N        images in a batch (128; 16 of 224×224 and larger)
   --stages         also the times of the stages of a training step
   --serve          time what standard input asks for, for compare.py
 

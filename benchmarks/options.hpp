@@ -21,7 +21,7 @@ struct Options {
     std::vector<std::string> problems;  ///< kernels: only these layers
     std::string direction;              ///< kernels: fwd, bwd_d or bwd_w; all where empty
     bool list = false;                  ///< kernels: only say which layers there are
-    int batch = 128;                    ///< of steps
+    int batch = 0;                      ///< steps: images in a batch instead of the network's own, where not 0
     bool stages = false;                ///< steps: also the time of every stage
     bool serve = false;                 ///< steps: answer requests on standard input
 

@@ -123,8 +123,8 @@ class StepsOf final : public NetworkSteps {
 };
 
 template <Network Net>
-NetworkCase network_case(std::string_view name) {
-    return {name, [](int batch, int threads) -> std::unique_ptr<NetworkSteps> {
+NetworkCase network_case(std::string_view name, int usual_batch) {
+    return {name, usual_batch, [](int batch, int threads) -> std::unique_ptr<NetworkSteps> {
                 return std::make_unique<StepsOf<Net>>(batch, threads);
             }};
 }

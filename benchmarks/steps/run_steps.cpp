@@ -88,7 +88,8 @@ void run_steps(const Options& options) {
         throw ArgumentError(
             fmt::format("--filter: found no network with '{}' in its name in this program", options.filter));
     }
-    if (options.serve) { return serve(*networks.front().make(options.batch, options.threads)); }
+    const auto batch_of = [&](const NetworkCase& network) { return options.batch > 0 ? options.batch : network.batch; };
+    if (options.serve) { return serve(*networks.front().make(batch_of(networks.front()), options.threads)); }
 
     Limits limits{options.threads};
     fmt::print("{}, {} thread{}\n", program_facts(), options.threads, options.threads == 1 ? "" : "s");
@@ -109,12 +110,12 @@ void run_steps(const Options& options) {
                        {"plan MiB", 9}}};
     Json::Array rows;
     for (const NetworkCase& network : networks) {
-        const auto steps = network.make(options.batch, options.threads);
+        const auto steps = network.make(batch_of(network), options.threads);
         for (const Pass pass : passes) {
             const Times times = measure(*steps, pass, options, limits);
             const double limit =
                 1e-9 * (steps->flops(pass) / limits.gflops() + steps->memory_bytes(pass) / limits.triad_gbytes());
-            const int batch = pass == Pass::infer_one ? 1 : options.batch;
+            const int batch = pass == Pass::infer_one ? 1 : batch_of(network);
             const std::size_t bytes = steps->plan_bytes(pass);
             table.row({std::string{network.name}, std::string{name(pass)}, fmt::format("{}", batch),
                        fmt::format("{}", times.runs()), fmt::format("{:.3f}", 1e3 * times.fastest()),

@@ -47,6 +47,7 @@ class NetworkSteps {
 
 struct NetworkCase {
     std::string_view name;
+    int batch;  ///< unless the command line names another
     std::unique_ptr<NetworkSteps> (*make)(int batch, int threads);
 };
 

@@ -5,6 +5,6 @@
 
 namespace ctnn::inline CTNN_ISA::bench {
 
-NetworkCase alexnet32() { return network_case<AlexNet32>("AlexNet32"); }
+NetworkCase alexnet32() { return network_case<AlexNet32>("AlexNet32", 128); }
 
 }  // namespace ctnn::inline CTNN_ISA::bench

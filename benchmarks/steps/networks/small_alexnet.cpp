@@ -5,6 +5,6 @@
 
 namespace ctnn::inline CTNN_ISA::bench {
 
-NetworkCase small_alexnet() { return network_case<SmallAlexNet>("SmallAlexNet"); }
+NetworkCase small_alexnet() { return network_case<SmallAlexNet>("SmallAlexNet", 128); }
 
 }  // namespace ctnn::inline CTNN_ISA::bench

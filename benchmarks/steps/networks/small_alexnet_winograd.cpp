@@ -5,6 +5,6 @@
 
 namespace ctnn::inline CTNN_ISA::bench {
 
-NetworkCase small_alexnet_winograd() { return network_case<SmallAlexNetWinograd>("SmallAlexNetWinograd"); }
+NetworkCase small_alexnet_winograd() { return network_case<SmallAlexNetWinograd>("SmallAlexNetWinograd", 128); }
 
 }  // namespace ctnn::inline CTNN_ISA::bench
