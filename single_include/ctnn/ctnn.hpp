@@ -1018,18 +1018,31 @@ namespace ctnn::inline CTNN_ISA {
 enum class Stream : std::uint32_t { init = 1, shuffle = 2, augment = 3, dropout = 4, synthetic = 5, test = 6 };
 
 using PhiloxBlock = std::array<std::uint32_t, 4>;
+/// Blocks side by side, word by word, in which form compilers make vectors of them.
+template <std::size_t Count>
+using PhiloxBlocks = std::array<std::array<std::uint32_t, Count>, 4>;
 
-/// Four 32-bit words for a 64-bit key and a 128-bit counter.
-constexpr PhiloxBlock philox(std::array<std::uint32_t, 2> key, PhiloxBlock counter) {
+/// Four 32-bit words for a 64-bit key and each of a number of 128-bit counters.
+template <std::size_t Count>
+constexpr PhiloxBlocks<Count> philox(std::array<std::uint32_t, 2> key, PhiloxBlocks<Count> counter) {
+    auto& [c0, c1, c2, c3] = counter;
     for (int round = 0; round < 10; ++round) {
-        const std::uint64_t a = std::uint64_t{0xD2511F53u} * counter[0];
-        const std::uint64_t b = std::uint64_t{0xCD9E8D57u} * counter[2];
-        counter = {static_cast<std::uint32_t>(b >> 32) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(b),
-                   static_cast<std::uint32_t>(a >> 32) ^ counter[3] ^ key[1], static_cast<std::uint32_t>(a)};
+        for (std::size_t i = 0; i < Count; ++i) {
+            const std::uint64_t a = std::uint64_t{0xD2511F53u} * c0[i];
+            const std::uint64_t b = std::uint64_t{0xCD9E8D57u} * c2[i];
+            c0[i] = static_cast<std::uint32_t>(b >> 32) ^ c1[i] ^ key[0];
+            c1[i] = static_cast<std::uint32_t>(b);
+            c2[i] = static_cast<std::uint32_t>(a >> 32) ^ c3[i] ^ key[1];
+            c3[i] = static_cast<std::uint32_t>(a);
+        }
         key[0] += 0x9E3779B9u;
         key[1] += 0xBB67AE85u;
     }
     return counter;
+}
+constexpr PhiloxBlock philox(std::array<std::uint32_t, 2> key, PhiloxBlock counter) {
+    const auto words = philox<1>(key, {{{counter[0]}, {counter[1]}, {counter[2]}, {counter[3]}}});
+    return {words[0][0], words[1][0], words[2][0], words[3][0]};
 }
 
 /// A uniform number in [0, 1) with 24 random bits, exact in float.
@@ -1047,6 +1060,19 @@ class Random {
 
     /// Words 4i … 4i+3 of the stream.
     [[nodiscard]] constexpr PhiloxBlock block(std::uint32_t i) const { return philox(key_, {i, b_, a_[0], a_[1]}); }
+
+    /// Blocks first, first + 1, …
+    template <std::size_t Count>
+    [[nodiscard]] constexpr PhiloxBlocks<Count> blocks(std::uint32_t first) const {
+        PhiloxBlocks<Count> counter;
+        for (std::size_t i = 0; i < Count; ++i) {
+            counter[0][i] = first + static_cast<std::uint32_t>(i);
+            counter[1][i] = b_;
+            counter[2][i] = a_[0];
+            counter[3][i] = a_[1];
+        }
+        return philox(key_, counter);
+    }
 
     [[nodiscard]] constexpr std::uint32_t at(std::uint32_t i) const { return block(i / 4)[i % 4]; }
 
@@ -3261,6 +3287,7 @@ struct Vec<T, ScalarArch> {
     friend Vec exp(Vec a) { return {std::exp(a.v)}; }
     friend Vec tanh(Vec a) { return {std::tanh(a.v)}; }
     friend Vec pow(Vec a, Vec b) { return {std::pow(a.v, b.v)}; }
+    friend Vec where_bits(unsigned bits, Vec yes, Vec no) { return (bits & 1u) != 0 ? yes : no; }
     friend Vec where_greater(Vec a, Vec b, Vec yes, Vec no) { return a.v > b.v ? yes : no; }
     friend Vec where_greater_or_nan(Vec a, Vec b, Vec yes, Vec no) { return a.v > b.v || a.v != a.v ? yes : no; }
     friend T sum(Vec a) { return a.v; }
@@ -3361,6 +3388,19 @@ struct Vec {
     friend CTNN_ALWAYS_INLINE Vec exp(Vec a) { return {xsimd::exp(a.v)}; }
     friend CTNN_ALWAYS_INLINE Vec tanh(Vec a) { return {xsimd::tanh(a.v)}; }
     friend CTNN_ALWAYS_INLINE Vec pow(Vec a, Vec b) { return {xsimd::pow(a.v, b.v)}; }
+    /// `yes` where the element's bit, from the lowest on, is 1, else `no`.
+    friend CTNN_ALWAYS_INLINE Vec where_bits(unsigned bits, Vec yes, Vec no) {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
+            return {Batch(_mm512_mask_blend_ps(static_cast<__mmask16>(bits), no.v, yes.v))};
+        } else if constexpr (sizeof(Batch) == 64) {
+            return {Batch(_mm512_mask_blend_pd(static_cast<__mmask8>(bits), no.v, yes.v))};
+        }
+#endif
+        T chosen[width];
+        for (int i = 0; i < width; ++i) { chosen[i] = static_cast<T>((bits >> i) & 1u); }
+        return where_greater(load(chosen), broadcast(T{}), yes, no);
+    }
     /// `yes` where a > b, else `no`.
     friend CTNN_ALWAYS_INLINE Vec where_greater(Vec a, Vec b, Vec yes, Vec no) {
         return {xsimd::select(a.v > b.v, yes.v, no.v)};
@@ -4844,26 +4884,43 @@ namespace ctnn::inline CTNN_ISA {
 /// Draws `count` bits, each 1 ("keep") with probability 1 − p, into ⌈count / 8⌉ bytes. Bit i depends on word i of the
 /// stream alone.
 inline void draw_mask(std::uint8_t* bits, int count, double p, const Random& random) {
+    constexpr int together = 32;  // blocks of four words
     const auto threshold = static_cast<std::uint64_t>(p * 0x1p32);
-    for (int byte = 0; byte * 8 < count; ++byte) {
-        unsigned value = 0;
-        for (unsigned half = 0; half < 2; ++half) {
-            const PhiloxBlock words = random.block(static_cast<std::uint32_t>(byte) * 2 + half);
-            for (unsigned i = 0; i < 4; ++i) { value |= (words[i] >= threshold ? 1u : 0u) << (half * 4u + i); }
+    const int bytes = (count + 7) / 8;
+    for (int first = 0; first < bytes; first += together / 2) {
+        const auto words = random.blocks<together>(static_cast<std::uint32_t>(first) * 2);
+        std::uint8_t nibbles[together];
+        for (std::size_t i = 0; i < together; ++i) {
+            unsigned value = 0;
+            for (unsigned word = 0; word < 4; ++word) { value |= (words[word][i] >= threshold ? 1u : 0u) << word; }
+            nibbles[i] = static_cast<std::uint8_t>(value);
         }
-        bits[byte] = static_cast<std::uint8_t>(value);
+        for (int i = 0; i < together / 2 && first + i < bytes; ++i) {
+            bits[first + i] = static_cast<std::uint8_t>(nibbles[2 * i] | nibbles[2 * i + 1] << 4);
+        }
     }
 }
 
-inline bool kept(const std::uint8_t* bits, std::ptrdiff_t i) { return ((bits[i / 8] >> (i % 8)) & 1) != 0; }
+/// y[i] = kept ? x[i] · factor : 0 by bit i; y may be x.
+template <class T, class Arch = DefaultArch>
+void apply_mask(const T* x, const std::uint8_t* bits, T* y, std::ptrdiff_t count, T factor) {
+    using V = Vec<T, Arch>;
+    const V by = V::broadcast(factor), zero = V::broadcast(T{});
+    for_vectors<T, Arch>(count, [&](std::ptrdiff_t i, auto load, auto store) {
+        unsigned chosen = bits[i / 8] >> (i % 8);
+        if constexpr (V::width > 8) {
+            if (count - i > 8) { chosen |= static_cast<unsigned>(bits[i / 8 + 1]) << 8; }
+        }
+        store(y + i, where_bits(chosen, load(x + i) * by, zero));
+    });
+}
 
-/// y[p, c] = kept ? x[p, c] · factor : 0, the bit chosen by channel where `per_channel`, else by element; y may be x.
+/// The same for pixels × channels, the bit chosen by channel where `per_channel`, else by element.
 template <class T>
 void apply_mask(const T* x, const std::uint8_t* bits, T* y, int pixels, int channels, bool per_channel, T factor) {
-    for (int p = 0; p < pixels; ++p) {
-        const std::ptrdiff_t at = std::ptrdiff_t{p} * channels;
-        const std::ptrdiff_t bit = per_channel ? 0 : at;
-        for (int c = 0; c < channels; ++c) { y[at + c] = kept(bits, bit + c) ? x[at + c] * factor : T{}; }
+    if (!per_channel) { return apply_mask(x, bits, y, std::ptrdiff_t{pixels} * channels, factor); }
+    for (std::ptrdiff_t p = 0; p < pixels; ++p) {
+        apply_mask(x + p * channels, bits, y + p * channels, std::ptrdiff_t{channels}, factor);
     }
 }
 

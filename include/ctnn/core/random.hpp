@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <numbers>
 
@@ -16,18 +17,31 @@ namespace ctnn::inline CTNN_ISA {
 enum class Stream : std::uint32_t { init = 1, shuffle = 2, augment = 3, dropout = 4, synthetic = 5, test = 6 };
 
 using PhiloxBlock = std::array<std::uint32_t, 4>;
+/// Blocks side by side, word by word, in which form compilers make vectors of them.
+template <std::size_t Count>
+using PhiloxBlocks = std::array<std::array<std::uint32_t, Count>, 4>;
 
-/// Four 32-bit words for a 64-bit key and a 128-bit counter.
-constexpr PhiloxBlock philox(std::array<std::uint32_t, 2> key, PhiloxBlock counter) {
+/// Four 32-bit words for a 64-bit key and each of a number of 128-bit counters.
+template <std::size_t Count>
+constexpr PhiloxBlocks<Count> philox(std::array<std::uint32_t, 2> key, PhiloxBlocks<Count> counter) {
+    auto& [c0, c1, c2, c3] = counter;
     for (int round = 0; round < 10; ++round) {
-        const std::uint64_t a = std::uint64_t{0xD2511F53u} * counter[0];
-        const std::uint64_t b = std::uint64_t{0xCD9E8D57u} * counter[2];
-        counter = {static_cast<std::uint32_t>(b >> 32) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(b),
-                   static_cast<std::uint32_t>(a >> 32) ^ counter[3] ^ key[1], static_cast<std::uint32_t>(a)};
+        for (std::size_t i = 0; i < Count; ++i) {
+            const std::uint64_t a = std::uint64_t{0xD2511F53u} * c0[i];
+            const std::uint64_t b = std::uint64_t{0xCD9E8D57u} * c2[i];
+            c0[i] = static_cast<std::uint32_t>(b >> 32) ^ c1[i] ^ key[0];
+            c1[i] = static_cast<std::uint32_t>(b);
+            c2[i] = static_cast<std::uint32_t>(a >> 32) ^ c3[i] ^ key[1];
+            c3[i] = static_cast<std::uint32_t>(a);
+        }
         key[0] += 0x9E3779B9u;
         key[1] += 0xBB67AE85u;
     }
     return counter;
+}
+constexpr PhiloxBlock philox(std::array<std::uint32_t, 2> key, PhiloxBlock counter) {
+    const auto words = philox<1>(key, {{{counter[0]}, {counter[1]}, {counter[2]}, {counter[3]}}});
+    return {words[0][0], words[1][0], words[2][0], words[3][0]};
 }
 
 /// A uniform number in [0, 1) with 24 random bits, exact in float.
@@ -45,6 +59,19 @@ class Random {
 
     /// Words 4i … 4i+3 of the stream.
     [[nodiscard]] constexpr PhiloxBlock block(std::uint32_t i) const { return philox(key_, {i, b_, a_[0], a_[1]}); }
+
+    /// Blocks first, first + 1, …
+    template <std::size_t Count>
+    [[nodiscard]] constexpr PhiloxBlocks<Count> blocks(std::uint32_t first) const {
+        PhiloxBlocks<Count> counter;
+        for (std::size_t i = 0; i < Count; ++i) {
+            counter[0][i] = first + static_cast<std::uint32_t>(i);
+            counter[1][i] = b_;
+            counter[2][i] = a_[0];
+            counter[3][i] = a_[1];
+        }
+        return philox(key_, counter);
+    }
 
     [[nodiscard]] constexpr std::uint32_t at(std::uint32_t i) const { return block(i / 4)[i % 4]; }
 

@@ -5,32 +5,50 @@
 #include <cstdint>
 
 #include <ctnn/core/random.hpp>
+#include <ctnn/kernels/simd.hpp>
 
 namespace ctnn::inline CTNN_ISA {
 
 /// Draws `count` bits, each 1 ("keep") with probability 1 − p, into ⌈count / 8⌉ bytes. Bit i depends on word i of the
 /// stream alone.
 inline void draw_mask(std::uint8_t* bits, int count, double p, const Random& random) {
+    constexpr int together = 32;  // blocks of four words
     const auto threshold = static_cast<std::uint64_t>(p * 0x1p32);
-    for (int byte = 0; byte * 8 < count; ++byte) {
-        unsigned value = 0;
-        for (unsigned half = 0; half < 2; ++half) {
-            const PhiloxBlock words = random.block(static_cast<std::uint32_t>(byte) * 2 + half);
-            for (unsigned i = 0; i < 4; ++i) { value |= (words[i] >= threshold ? 1u : 0u) << (half * 4u + i); }
+    const int bytes = (count + 7) / 8;
+    for (int first = 0; first < bytes; first += together / 2) {
+        const auto words = random.blocks<together>(static_cast<std::uint32_t>(first) * 2);
+        std::uint8_t nibbles[together];
+        for (std::size_t i = 0; i < together; ++i) {
+            unsigned value = 0;
+            for (unsigned word = 0; word < 4; ++word) { value |= (words[word][i] >= threshold ? 1u : 0u) << word; }
+            nibbles[i] = static_cast<std::uint8_t>(value);
         }
-        bits[byte] = static_cast<std::uint8_t>(value);
+        for (int i = 0; i < together / 2 && first + i < bytes; ++i) {
+            bits[first + i] = static_cast<std::uint8_t>(nibbles[2 * i] | nibbles[2 * i + 1] << 4);
+        }
     }
 }
 
-inline bool kept(const std::uint8_t* bits, std::ptrdiff_t i) { return ((bits[i / 8] >> (i % 8)) & 1) != 0; }
+/// y[i] = kept ? x[i] · factor : 0 by bit i; y may be x.
+template <class T, class Arch = DefaultArch>
+void apply_mask(const T* x, const std::uint8_t* bits, T* y, std::ptrdiff_t count, T factor) {
+    using V = Vec<T, Arch>;
+    const V by = V::broadcast(factor), zero = V::broadcast(T{});
+    for_vectors<T, Arch>(count, [&](std::ptrdiff_t i, auto load, auto store) {
+        unsigned chosen = bits[i / 8] >> (i % 8);
+        if constexpr (V::width > 8) {
+            if (count - i > 8) { chosen |= static_cast<unsigned>(bits[i / 8 + 1]) << 8; }
+        }
+        store(y + i, where_bits(chosen, load(x + i) * by, zero));
+    });
+}
 
-/// y[p, c] = kept ? x[p, c] · factor : 0, the bit chosen by channel where `per_channel`, else by element; y may be x.
+/// The same for pixels × channels, the bit chosen by channel where `per_channel`, else by element.
 template <class T>
 void apply_mask(const T* x, const std::uint8_t* bits, T* y, int pixels, int channels, bool per_channel, T factor) {
-    for (int p = 0; p < pixels; ++p) {
-        const std::ptrdiff_t at = std::ptrdiff_t{p} * channels;
-        const std::ptrdiff_t bit = per_channel ? 0 : at;
-        for (int c = 0; c < channels; ++c) { y[at + c] = kept(bits, bit + c) ? x[at + c] * factor : T{}; }
+    if (!per_channel) { return apply_mask(x, bits, y, std::ptrdiff_t{pixels} * channels, factor); }
+    for (std::ptrdiff_t p = 0; p < pixels; ++p) {
+        apply_mask(x + p * channels, bits, y + p * channels, std::ptrdiff_t{channels}, factor);
     }
 }
 

@@ -62,6 +62,7 @@ struct Vec<T, ScalarArch> {
     friend Vec exp(Vec a) { return {std::exp(a.v)}; }
     friend Vec tanh(Vec a) { return {std::tanh(a.v)}; }
     friend Vec pow(Vec a, Vec b) { return {std::pow(a.v, b.v)}; }
+    friend Vec where_bits(unsigned bits, Vec yes, Vec no) { return (bits & 1u) != 0 ? yes : no; }
     friend Vec where_greater(Vec a, Vec b, Vec yes, Vec no) { return a.v > b.v ? yes : no; }
     friend Vec where_greater_or_nan(Vec a, Vec b, Vec yes, Vec no) { return a.v > b.v || a.v != a.v ? yes : no; }
     friend T sum(Vec a) { return a.v; }
@@ -162,6 +163,19 @@ struct Vec {
     friend CTNN_ALWAYS_INLINE Vec exp(Vec a) { return {xsimd::exp(a.v)}; }
     friend CTNN_ALWAYS_INLINE Vec tanh(Vec a) { return {xsimd::tanh(a.v)}; }
     friend CTNN_ALWAYS_INLINE Vec pow(Vec a, Vec b) { return {xsimd::pow(a.v, b.v)}; }
+    /// `yes` where the element's bit, from the lowest on, is 1, else `no`.
+    friend CTNN_ALWAYS_INLINE Vec where_bits(unsigned bits, Vec yes, Vec no) {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
+            return {Batch(_mm512_mask_blend_ps(static_cast<__mmask16>(bits), no.v, yes.v))};
+        } else if constexpr (sizeof(Batch) == 64) {
+            return {Batch(_mm512_mask_blend_pd(static_cast<__mmask8>(bits), no.v, yes.v))};
+        }
+#endif
+        T chosen[width];
+        for (int i = 0; i < width; ++i) { chosen[i] = static_cast<T>((bits >> i) & 1u); }
+        return where_greater(load(chosen), broadcast(T{}), yes, no);
+    }
     /// `yes` where a > b, else `no`.
     friend CTNN_ALWAYS_INLINE Vec where_greater(Vec a, Vec b, Vec yes, Vec no) {
         return {xsimd::select(a.v > b.v, yes.v, no.v)};
