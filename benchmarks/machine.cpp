@@ -12,12 +12,6 @@ namespace ctnn::inline CTNN_ISA::bench {
 
 namespace {
 
-#define CTNN_BENCH_TEXT_OF(x) #x
-#define CTNN_BENCH_TEXT(x) CTNN_BENCH_TEXT_OF(x)
-constexpr std::string_view isa = CTNN_BENCH_TEXT(CTNN_ISA);
-#undef CTNN_BENCH_TEXT
-#undef CTNN_BENCH_TEXT_OF
-
 std::string ctnn_version() { return fmt::format("{}.{}.{}", version.major, version.minor, version.patch); }
 
 std::string compiler() {

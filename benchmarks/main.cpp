@@ -13,19 +13,22 @@
 #include "kernels/kernels.hpp"
 #include "options.hpp"
 #include "steps/steps.hpp"
+#include "streams/streams.hpp"
 
 namespace {
 
 constexpr std::string_view usage =
     R"(usage: ctnn_bench kernels [option | problem]...
+       ctnn_bench streams [option]...
        ctnn_bench steps [option]...
 
   kernels   single layers in three directions: time, GFLOP/s, share of the machine's multiply-add peak and memory
             bandwidth, error against double precision, and oneDNN and OpenBLAS in turn where they were found
+  streams   pools, norms, dropout and updates, which are bound by memory: time, and share of its bandwidth
   steps     training steps and inferences of whole networks
 
   --threads N      threads (all)
-  --filter TEXT    only layers or networks with TEXT in their name
+  --filter TEXT    only layers, loops or networks with TEXT in their name
   --seconds S      time for each figure (1)
   --repeats N      runs for each figure instead of a time
   --json FILE      also write the figures there
@@ -64,11 +67,13 @@ int main(int argc, char** argv) {
         const std::string_view command = arguments[1];
         if (command == "kernels") {
             run_kernels(parse_options(Command::kernels, arguments.subspan(2)));
+        } else if (command == "streams") {
+            run_streams(parse_options(Command::streams, arguments.subspan(2)));
         } else if (command == "steps") {
             run_steps(parse_options(Command::steps, arguments.subspan(2)));
         } else {
             throw ctnn::ArgumentError(
-                fmt::format("command: found '{}', expected kernels or steps; see ctnn_bench --help", command));
+                fmt::format("command: found '{}', expected kernels, streams or steps; see ctnn_bench --help", command));
         }
     } catch (const std::exception& e) {
         fmt::print(stderr, "ctnn_bench: {}\n", e.what());

@@ -36,7 +36,7 @@ std::string writable(std::string_view option, std::string_view text) {
 }  // namespace
 
 Options parse_options(Command command, std::span<const char* const> arguments) {
-    const bool kernels = command == Command::kernels, steps = !kernels;
+    const bool kernels = command == Command::kernels, steps = command == Command::steps;
     constexpr int most = std::numeric_limits<int>::max();
     Options options;
     for (std::size_t i = 0; i < arguments.size(); ++i) {
@@ -68,8 +68,10 @@ Options parse_options(Command command, std::span<const char* const> arguments) {
         } else if (steps && option == "--serve") {
             options.serve = true;
         } else {
-            throw ArgumentError(
-                fmt::format("'{}' is no option of {}; see ctnn_bench --help", option, kernels ? "kernels" : "steps"));
+            throw ArgumentError(fmt::format("'{}' is no option of {}; see ctnn_bench --help", option,
+                                            kernels ? "kernels"
+                                            : steps ? "steps"
+                                                    : "streams"));
         }
     }
     return options;

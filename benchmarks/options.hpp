@@ -10,7 +10,7 @@
 
 namespace ctnn::inline CTNN_ISA::bench {
 
-enum class Command : char { kernels, steps };
+enum class Command : char { kernels, streams, steps };
 
 struct Options {
     int threads = default_threads();

@@ -34,6 +34,7 @@ for threads in $(echo "1 $cores" | tr ' ' '\n' | sort -nu); do
     # are enough.
     OPENBLAS_THREAD_TIMEOUT=20 "$bench" kernels --threads "$threads" --seconds "$seconds" \
         --json "$results/kernels_$threads.json"
+    "$bench" streams --threads "$threads" --seconds "$seconds" --json "$results/streams_$threads.json"
     "$bench" steps --threads "$threads" --seconds "$seconds" --json "$results/steps_$threads.json"
 done
 "$python" benchmarks/compare.py "$bench" --threads "$cores" --rounds "$rounds" --python "$python" \

@@ -32,15 +32,12 @@ void train(const TrainTest& data, const Recipe& recipe, int epochs, const std::s
     Model<Net> model{Seed{42}};
     Trainer trainer{
         model,
-        CrossEntropy{.label_smoothing = recipe.label_smoothing},
-        Sgd{.momentum = 0.9,
-            .nesterov = true,
-            .weight_decay = 5e-4,
-            .decay_biases_and_norms = false,
-            .clip_norm = recipe.clip_norm},
-        Schedule{.kind = ScheduleKind::linear, .lr = recipe.lr, .epochs = epochs, .warmup_epochs = 0.2 * epochs},
-        batch_size,
-        Seed{42}};
+        {.loss = CrossEntropy{.label_smoothing = recipe.label_smoothing},
+         .optimizer = Sgd{.momentum = 0.9, .nesterov = true, .weight_decay = 5e-4, .decay_biases_and_norms = false},
+         .schedule = {.kind = ScheduleKind::linear, .lr = recipe.lr, .epochs = epochs, .warmup_epochs = 0.2 * epochs},
+         .batch_size = batch_size,
+         .seed = 42,
+         .clip_norm = recipe.clip_norm}};
     BatchLoader loader{
         data.train, all_indices(data.train.size()), {.batch_size = batch_size, .seed = 42, .augment = true}};
     Workspace<Inference<Net>> workspace{250};

@@ -7,7 +7,8 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 build=$root/build/run # its own, so that a developer's build/release keeps its settings
 log=$build/run.log
 
-"$root/examples/require_packages.sh" examples/run.sh g++ cmake ninja-build libxsimd-dev libfmt-dev libcli11-dev
+"$root/examples/require_packages.sh" examples/run.sh g++ cmake ninja-build libxsimd-dev libfmt-dev \
+    libpng-dev libjpeg-dev zlib1g-dev libcli11-dev
 
 # What CMake and the compiler say matters only where they fail.
 quietly() {

@@ -10,6 +10,7 @@ class Results:
 
     def __init__(self, paths):
         self.kernels = {}  # threads: what `ctnn_bench kernels` wrote
+        self.streams = {}  # threads: what `ctnn_bench streams` wrote
         self.steps = {}  # threads: what `ctnn_bench steps` wrote
         self.compare = {}  # network: (what compare.py wrote, its rows of the network)
         self.compile = None  # what compile.py wrote
@@ -19,6 +20,8 @@ class Results:
                 kind = data["benchmark"]
                 if kind == "kernels":
                     self.kernels[data["threads"]] = data
+                elif kind == "streams":
+                    self.streams[data["threads"]] = data
                 elif kind == "steps":
                     self.steps[data["threads"]] = data
                 elif kind == "compare":
@@ -29,7 +32,7 @@ class Results:
                 elif kind == "compile":
                     self.compile = data
                 else:
-                    raise ValueError(f"found the benchmark '{kind}', expected kernels, steps, compare or compile")
+                    raise ValueError(f"found the benchmark '{kind}', expected kernels, streams, steps, compare or compile")
             except OSError as error:
                 raise ValueError(f"{path}: {error.strerror}") from error
             except (KeyError, TypeError) as error:
@@ -39,7 +42,7 @@ class Results:
 
     def all_machines(self):
         """What every file says of its machine, files of C++ programs first."""
-        files = [*self.kernels.values(), *self.steps.values(), *(data for data, _ in self.compare.values())]
+        files = [*self.kernels.values(), *self.streams.values(), *self.steps.values(), *(data for data, _ in self.compare.values())]
         return [data["machine"] for data in files + ([self.compile] if self.compile else [])]
 
 

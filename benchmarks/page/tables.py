@@ -78,6 +78,17 @@ def kernels_part(results):
     return "\n\n".join(parts) or None
 
 
+def streams_part(results):
+    rows = []
+    for threads, data in sorted(results.streams.items()):
+        for row in data["streams"]:
+            gbytes = 1e-9 * row["bytes"] / row["seconds_fastest"]
+            rows.append((row["loop"], row["pass"], threads, f"{1e3 * row['seconds_fastest']:.3f}", f"{gbytes:.1f}",
+                         percent(gbytes / data["limits"]["triad_gbytes"])))
+    heading = ("loop", "pass", "threads:", "ms:", "GB/s:", "of two reads and a write:")
+    return table(heading, rows) if rows else None
+
+
 def compile_part(results):
     if results.compile is None:
         return None
@@ -90,4 +101,4 @@ def compile_part(results):
 
 
 PARTS = {"machine": machine_part, "goals": goals_part, "compare": compare_part, "steps": steps_part,
-         "kernels": kernels_part, "compile": compile_part}
+         "kernels": kernels_part, "streams": streams_part, "compile": compile_part}

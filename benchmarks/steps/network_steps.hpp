@@ -11,7 +11,7 @@
 #include <ctnn/core/random.hpp>
 #include <ctnn/network/run.hpp>
 #include <ctnn/train/loss.hpp>
-#include <ctnn/train/optimizer.hpp>
+#include <ctnn/train/optimizer_state.hpp>
 
 #include "measure.hpp"
 #include "steps/steps.hpp"
@@ -106,15 +106,15 @@ class StepsOf final : public NetworkSteps {
         cross_entropy<float>({.label_smoothing = 0.1}, logits, labels_, Net::classes, train_.output_gradient(batch_));
         watch(static_cast<int>(TrainPlan::stage_count));
         backward(model_, images_.data(), batch_, train_, gradients_, watch);
-        sgd_step<float>({.momentum = 0.9, .nesterov = true, .weight_decay = 5e-4}, 0.001, model_.parameters().span(),
-                        gradients_.span(), velocity_.span(), Parameters<Net>::decayed);
+        optimizer_.step(StepNumbers<Net>{0.001}, model_.parameters(), gradients_);
         watch(update_time);
     }
 
     int batch_;
     std::uint32_t step_ = 0;
     Model<Net> model_{Seed{1}};
-    Parameters<Net> gradients_, velocity_;
+    Parameters<Net> gradients_;
+    OptimizerState<Net> optimizer_{Sgd{.momentum = 0.9, .nesterov = true, .weight_decay = 5e-4}};
     Workspace<TrainPlan> train_;
     Workspace<InferPlan> infer_, infer_one_;
     AlignedArray<float> images_;

@@ -16,9 +16,9 @@ struct TrainRequest {
     std::filesystem::path out;     ///< of a new run; empty: a free name below runs/
     std::filesystem::path resume;  ///< the folder of the run to continue; empty: a new run
     std::string data_dir;          ///< where the data of a resumed run lie now; empty: where they lay
-    int threads = 1;
-    int stop_after = 0;   ///< epochs; 0: all
-    std::string program;  ///< how the tool was called
+    int threads = 1, workers = 1;  ///< of the step, and of what prepares batches
+    int stop_after = 0;            ///< epochs; 0: all
+    std::string program;           ///< how the tool was called
 };
 
 /// Exit status: 0, or 128 + the signal that ended it, with everything saved. Throws ctnn::Error.
@@ -28,7 +28,8 @@ struct EvalRequest {
     std::string model;  ///< empty: the one that the file names
     std::filesystem::path weights;
     std::string dataset, data_dir;
-    int batch_size = 250, threads = 1;
+    int batch_size = 250, threads = 1, workers = 1, shorter_side = 0;
+    bool flip = false;
 };
 void evaluate(const EvalRequest& request, Terminal& terminal);
 

@@ -2,27 +2,165 @@
 
 #include <filesystem>
 #include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <ctnn/core/error.hpp>
+#include <ctnn/data/statistics.hpp>
 #include <ctnn/data/synthetic.hpp>
 #include <ctnn/io/cifar.hpp>
+#include <ctnn/io/idx.hpp>
+
+#include "gzip.hpp"
+#include "image_folder.hpp"
 
 namespace alexnet {
 
-ctnn::TrainTest open_data(const std::string& dataset, const std::string& data_dir) {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_there(const fs::path& path) {
+    std::error_code ignored;
+    return fs::exists(path, ignored);
+}
+
+/// A file of images and one of labels.
+struct IdxPair {
+    fs::path images, labels;
+};
+
+/// The file, or the gzipped one where there is only that.
+fs::path plain_or_gzipped(const fs::path& path) {
+    const fs::path packed = path.string() + ".gz";
+    return !is_there(path) && is_there(packed) ? packed : path;
+}
+
+IdxPair idx_pair(const fs::path& directory, const std::string& images, const std::string& labels) {
+    return {plain_or_gzipped(directory / images), plain_or_gzipped(directory / labels)};
+}
+
+ctnn::IdxArray read_idx(const fs::path& path) { return ctnn::parse_idx(read_unpacked(path), path.string()); }
+
+/// Joins pairs of files. Without names, classes are numbered.
+ctnn::Dataset join_idx(const std::vector<IdxPair>& pairs, std::vector<std::string> class_names) {
+    std::vector<ctnn::IdxArray> labels;
+    for (const IdxPair& pair : pairs) { labels.push_back(read_idx(pair.labels)); }
+    if (class_names.empty()) { class_names = ctnn::numbered_classes(labels); }
+    ctnn::Dataset set;
+    set.class_names = std::move(class_names);
+    for (std::size_t i = 0; i < pairs.size(); ++i) { ctnn::append_idx(set, read_idx(pairs[i].images), labels[i]); }
+    return set;
+}
+
+/// Both sets with equal classes, shapes and normalisation.
+ctnn::TrainTest idx_train_test(const std::vector<IdxPair>& train, const IdxPair& test,
+                               const std::vector<std::string>& class_names, ctnn::Normalization normalization) {
+    ctnn::TrainTest data;
+    data.train = join_idx(train, class_names);
+    data.test = join_idx({test}, data.train.class_names);
+    if (data.train.size() == 0) {
+        throw ctnn::FileError(train[0].images.string() + ": found 0 images, expected some to train on");
+    }
+    if (data.test.shape != data.train.shape) {
+        throw ctnn::FileError(fmt::format("{}: found images of another shape than in {}, expected the same",
+                                          test.images.string(), train[0].images.string()));
+    }
+    if (normalization.mean.empty()) { normalization = ctnn::estimate_normalization(data.train); }
+    data.train.normalization = data.test.normalization = std::move(normalization);
+    return data;
+}
+
+/// MNIST's four files.
+ctnn::TrainTest open_mnist(const fs::path& directory, const std::vector<std::string>& class_names,
+                           ctnn::Normalization normalization) {
+    return idx_train_test({idx_pair(directory, "train-images-idx3-ubyte", "train-labels-idx1-ubyte")},
+                          idx_pair(directory, "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"), class_names,
+                          std::move(normalization));
+}
+
+ctnn::TrainTest open_fashion_mnist(const fs::path& directory) {
+    return open_mnist(
+        directory,
+        {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"},
+        {{0.2860f}, {0.3530f}});
+}
+
+ctnn::TrainTest open_idx(const fs::path& directory) {
+    const auto batch = [&](const std::string& name) {
+        return idx_pair(directory, name + "_images.idx", name + "_labels.idx");
+    };
+    const fs::path list = directory / "class_names.txt";
+    const auto names = is_there(list) ? ctnn::detail::read_names(list) : std::vector<std::string>{};
+    std::vector<IdxPair> train;
+    for (int i = 1; is_there(batch(fmt::format("train_batch_{}", i)).images); ++i) {
+        train.push_back(batch(fmt::format("train_batch_{}", i)));
+    }
+    if (!train.empty()) { return idx_train_test(train, batch("test_batch"), names, {}); }
+    if (!is_there(idx_pair(directory, "train-images-idx3-ubyte", "").images)) {
+        throw ctnn::FileError(directory.string() +
+                              ": found no training images, expected train_batch_1_images.idx or "
+                              "train-images-idx3-ubyte, or either with .gz");
+    }
+    return open_mnist(directory, names, {});
+}
+
+std::pair<std::unique_ptr<ImageFolder>, std::unique_ptr<ImageFolder>> image_folders(const fs::path& directory) {
+    const fs::path test_directory = directory / (is_there(directory / "test") ? "test" : "val");
+    auto train = std::make_unique<ImageFolder>(directory / "train"),
+         test = std::make_unique<ImageFolder>(test_directory);
+    if (test->class_names() != train->class_names()) {
+        throw ctnn::FileError(test_directory.string() +
+                              ": found other folders than in train, expected the same classes");
+    }
+    return {std::move(train), std::move(test)};
+}
+
+ctnn::TrainTest open_folder(const fs::path& directory, ctnn::Shape shape) {
+    const auto [train, test] = image_folders(directory);
+    return {load_images(*train, shape), load_images(*test, shape)};
+}
+
+}  // namespace
+
+std::string default_data_dir(const std::string& dataset) {
+    return (dataset == "fashion-mnist" ? "/usr/share/datasets/" : "datasets/") + dataset;
+}
+
+ctnn::TrainTest open_data(const std::string& dataset, const std::string& data_dir, ctnn::Shape shape) {
     if (dataset == "cifar10") { return ctnn::read_cifar10(data_dir); }
+    if (dataset == "cifar100") { return ctnn::read_cifar100(data_dir); }
+    if (dataset == "fashion-mnist") { return open_fashion_mnist(data_dir); }
+    if (dataset == "idx") { return open_idx(data_dir); }
+    if (dataset == "folder") { return open_folder(data_dir, shape); }
     // Always the same pictures: a run's seed changes the training, not what it is measured on.
     if (dataset == "synthetic") { return ctnn::make_synthetic(10'000, 2'000, 1); }
-    throw ctnn::ArgumentError("unknown data set '" + dataset + "', expected cifar10 or synthetic");
+    throw ctnn::ArgumentError(
+        fmt::format("unknown data set '{}', expected one of {}", dataset, fmt::join(dataset_names, ", ")));
+}
+
+Sources open_sources(const std::string& dataset, const std::string& data_dir) {
+    if (dataset == "folder") {
+        auto [train, test] = image_folders(data_dir);
+        return {std::move(train), std::move(test)};
+    }
+    ctnn::TrainTest data = open_data(dataset, data_dir);
+    return {std::make_unique<MemorySource>(std::move(data.train)),
+            std::make_unique<MemorySource>(std::move(data.test))};
 }
 
 std::string data_title(const std::string& dataset, const std::string& data_dir) {
-    return dataset == "cifar10" ? "CIFAR-10 in " + data_dir : "the synthetic set, drawn in memory";
+    if (dataset == "synthetic") { return "the synthetic set, drawn in memory"; }
+    const char* const title = dataset == "cifar10"         ? "CIFAR-10"
+                              : dataset == "cifar100"      ? "CIFAR-100"
+                              : dataset == "fashion-mnist" ? "Fashion-MNIST"
+                              : dataset == "idx"           ? "IDX files"
+                                                           : "image files";
+    return fmt::format("{} in {}", title, data_dir);
 }
 
-bool has_cifar10(const std::string& data_dir) {
-    std::error_code ignored;
-    return std::filesystem::exists(std::filesystem::path{data_dir} / "data_batch_1.bin", ignored);
-}
+bool has_cifar10(const std::string& data_dir) { return is_there(fs::path{data_dir} / "data_batch_1.bin"); }
 
 }  // namespace alexnet

@@ -3,8 +3,12 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
+#include <ctnn/data/whitening.hpp>
 #include <ctnn/io/checkpoint.hpp>
+#include <ctnn/io/embed.hpp>
+#include <ctnn/io/hex_weights.hpp>
 #include <ctnn/io/weights.hpp>
 #include <ctnn/train/evaluate.hpp>
 #include <ctnn/train/trainer.hpp>
@@ -19,20 +23,33 @@ class NetworkOf final : public TrainedNetwork {
     NetworkOf(const ctnn::TrainerSettings& settings, int threads)
         : model_{ctnn::Seed{settings.seed}},
           trainer_{model_, settings, threads},
-          inference_{settings.batch_size, threads} {}
+          inference_{settings.pass_size(), threads} {}
 
     ctnn::StepResult train_epoch(ctnn::BatchLoader& loader,
                                  const std::function<bool(const ctnn::StepResult&)>& after_step) override {
         return trainer_.train_epoch(loader, after_step);
     }
-    ctnn::Metrics evaluate(const ctnn::Dataset& data, std::vector<std::uint32_t> indices) override {
-        return ctnn::evaluate(model_.view(), data, std::move(indices), inference_);
+    ctnn::Metrics evaluate(ctnn::BatchLoader& loader, const ctnn::EvaluateOptions& options) override {
+        return ctnn::evaluate(trainer_.averaged().view(), loader, inference_, options);
     }
     [[nodiscard]] const ctnn::TrainerProgress& progress() const override { return trainer_.progress(); }
     void require_finite() const override { trainer_.require_finite(); }
 
+    void whiten(const ctnn::Dataset& images) override {
+        const ctnn::LayerInfo& first = Net::description.layers[0];
+        if (first.kind != ctnn::LayerKind::conv2d || first.window.y.extent != first.window.x.extent) {
+            throw ctnn::ArgumentError("--whiten: this network does not begin with a convolution by a square kernel");
+        }
+        const ctnn::ParameterSlot& slot = ctnn::ParameterLayout<Net>::slots[0];
+        std::vector<float> filters(static_cast<std::size_t>(slot.spec.dims.count()));
+        ctnn::fill_whitening_filters(ctnn::patch_whitening(images, first.window.y.extent, 5000), filters);
+        std::size_t next = 0;
+        slot.spec.dims.for_canonical(
+            [&](std::int64_t at) { model_.parameters().data()[slot.offset + at] = filters[next++]; });
+    }
+
     void save_weights(const std::filesystem::path& path, const ctnn::ModelInfo& info) const override {
-        ctnn::save_weights(path, model_, info);
+        ctnn::save_weights(path, trainer_.averaged(), info);
     }
     void save_state(const std::filesystem::path& path, const ctnn::SafetensorsMetadata& further) const override {
         ctnn::save_trainer(path, trainer_, further);
@@ -69,20 +86,44 @@ NetworkInfo network_info() {
 }
 
 template <ctnn::Network Net>
+Conversions conversions() {
+    namespace fs = std::filesystem;
+    return {[](const fs::path& weights, const fs::path& hex, ctnn::HexNames names) {
+                ctnn::Model<Net> model;
+                ctnn::load_weights(weights, model);
+                ctnn::save_hex_weights(hex, model, names);
+            },
+            [](const fs::path& hex, const fs::path& weights, const ctnn::ModelInfo& info) {
+                ctnn::Model<Net> model;
+                ctnn::load_hex_weights(hex, model);
+                ctnn::save_weights(weights, model, info);
+            },
+            [](const fs::path& weights, const fs::path& header, std::string_view name) {
+                ctnn::Model<Net> model;
+                const ctnn::ModelInfo info = ctnn::load_weights(weights, model);
+                ctnn::save_embedded(header, model, info, name);
+            }};
+}
+
+template <ctnn::Network Net>
 NetworkEntry network_entry(std::string_view name, std::string_view type, const Recipe& recipe) {
     return {name,
             type,
+            Net::input_shape,
+            Net::classes,
             recipe,
             network_info<Net>,
             [](const ctnn::TrainerSettings& settings, int threads) -> std::unique_ptr<TrainedNetwork> {
                 return std::make_unique<NetworkOf<Net>>(settings, threads);
             },
-            [](const std::filesystem::path& weights, const ctnn::Dataset& data, int batch, int threads) {
+            [](const std::filesystem::path& weights, ctnn::BatchLoader& loader, int threads,
+               const ctnn::EvaluateOptions& options) {
                 ctnn::Model<Net> model;
                 ctnn::load_weights(weights, model);
-                ctnn::Workspace<ctnn::Inference<Net>> workspace{batch, threads};
-                return ctnn::evaluate(model.view(), data, ctnn::all_indices(data.size()), workspace);
-            }};
+                ctnn::Workspace<ctnn::Inference<Net>> workspace{loader.options().batch_size, threads};
+                return ctnn::evaluate(model.view(), loader, workspace, options);
+            },
+            conversions<Net>()};
 }
 
 }  // namespace alexnet

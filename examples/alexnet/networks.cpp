@@ -1,16 +1,10 @@
 #include "networks.hpp"
 
-#include <array>
 #include <string>
 
 #include <ctnn/core/error.hpp>
 
 namespace alexnet {
-
-std::span<const NetworkEntry> networks() {
-    static const std::array entries{small_network(), small_winograd_network(), alexnet32_network()};
-    return entries;
-}
 
 const NetworkEntry& find_network(std::string_view name) {
     std::string known;
@@ -19,6 +13,17 @@ const NetworkEntry& find_network(std::string_view name) {
         (known += known.empty() ? "" : ", ") += entry.name;
     }
     throw ctnn::ArgumentError("unknown model '" + std::string{name} + "', expected one of " + known);
+}
+
+const NetworkEntry& find_network(const std::string& model, const std::filesystem::path& weights,
+                                 const ctnn::ModelInfo& info) {
+    const std::string& name = model.empty() ? info.model : model;
+    if (name.empty()) {
+        throw ctnn::ArgumentError(weights.string() + ": found no model's name in the file; say it by --model");
+    }
+    try {
+        return find_network(name);
+    } catch (const ctnn::ArgumentError& error) { throw ctnn::ArgumentError(weights.string() + ": " + error.what()); }
 }
 
 }  // namespace alexnet

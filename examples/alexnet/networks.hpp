@@ -13,8 +13,10 @@
 #include <vector>
 
 #include <ctnn/core/layer.hpp>
-#include <ctnn/data/dataset.hpp>
+#include <ctnn/data/loader.hpp>
+#include <ctnn/io/hex_weights.hpp>
 #include <ctnn/io/weights.hpp>
+#include <ctnn/train/evaluate.hpp>
 #include <ctnn/train/metrics.hpp>
 #include <ctnn/train/trainer.hpp>
 
@@ -27,10 +29,15 @@ class TrainedNetwork {
 
     virtual ctnn::StepResult train_epoch(ctnn::BatchLoader& loader,
                                          const std::function<bool(const ctnn::StepResult&)>& after_step) = 0;
-    virtual ctnn::Metrics evaluate(const ctnn::Dataset& data, std::vector<std::uint32_t> indices) = 0;
+    /// What evaluation takes and files keep: the averaged model where there is one.
+    virtual ctnn::Metrics evaluate(ctnn::BatchLoader& loader, const ctnn::EvaluateOptions& options) = 0;
     [[nodiscard]] virtual const ctnn::TrainerProgress& progress() const = 0;
     /// Throws NumericError.
     virtual void require_finite() const = 0;
+
+    /// Fills the first convolution with filters that whiten patches of these images. Throws ArgumentError where the
+    /// network begins otherwise.
+    virtual void whiten(const ctnn::Dataset& images) = 0;
 
     virtual void save_weights(const std::filesystem::path& path, const ctnn::ModelInfo& info) const = 0;
     virtual void save_state(const std::filesystem::path& path, const ctnn::SafetensorsMetadata& further) const = 0;
@@ -58,26 +65,39 @@ struct NetworkInfo {
 /// Settings with which a network trains well.
 struct Recipe {
     double lr, label_smoothing, clip_norm;
+    int batch_size = 128;
+};
+
+/// Weights in other forms than safetensors. All throw FileError, and ArgumentError for what a network cannot have.
+struct Conversions {
+    void (*to_hex)(const std::filesystem::path& weights, const std::filesystem::path& hex, ctnn::HexNames names);
+    void (*from_hex)(const std::filesystem::path& hex, const std::filesystem::path& weights,
+                     const ctnn::ModelInfo& info);
+    void (*to_header)(const std::filesystem::path& weights, const std::filesystem::path& header, std::string_view name);
 };
 
 struct NetworkEntry {
     std::string_view name;  ///< on the command line
     std::string_view type;  ///< in C++
+    ctnn::Shape input;
+    int classes;
     Recipe recipe;
     NetworkInfo (*info)();
     std::unique_ptr<TrainedNetwork> (*start)(const ctnn::TrainerSettings& settings, int threads);
     /// Loads weights and evaluates them. Throws FileError where they are of another network.
-    ctnn::Metrics (*evaluate)(const std::filesystem::path& weights, const ctnn::Dataset& data, int batch, int threads);
+    ctnn::Metrics (*evaluate)(const std::filesystem::path& weights, ctnn::BatchLoader& loader, int threads,
+                              const ctnn::EvaluateOptions& options);
+    Conversions conversions;
 };
-
-NetworkEntry small_network();
-NetworkEntry small_winograd_network();
-NetworkEntry alexnet32_network();
 
 /// All of them, in the order in which they are listed.
 std::span<const NetworkEntry> networks();
 
 /// The network of that name or type. Throws ArgumentError that lists the names.
 const NetworkEntry& find_network(std::string_view name);
+
+/// The network that `model` names, or where that is empty `info`, which is what the file `weights` says of itself.
+const NetworkEntry& find_network(const std::string& model, const std::filesystem::path& weights,
+                                 const ctnn::ModelInfo& info);
 
 }  // namespace alexnet

@@ -99,8 +99,8 @@ void RunFolder::remove_temporaries() const {
 
 std::array<fs::path, 5> RunFolder::files() const { return {settings(), table(), state(), last(), best()}; }
 
-RunSettings RunFolder::read_settings(const fs::path& path) {
-    const std::string place = RunFolder{path}.settings().string();
+RunSettings RunFolder::read_settings_of(const fs::path& file) {
+    const std::string place = file.string();
     const ctnn::Json json = ctnn::parse_json(read_text(place), place);
     return run_settings(json.field<ctnn::Json::Object>("settings", place), place + ": key \"settings\"");
 }

@@ -40,7 +40,9 @@ class RunFolder {
     /// The folder of a run that has `epochs` epochs behind it: rows of later ones, which a killed run may have left,
     /// are forgotten. Throws FileError.
     static RunFolder open(const std::filesystem::path& path, int epochs);
-    static RunSettings read_settings(const std::filesystem::path& path);
+    static RunSettings read_settings(const std::filesystem::path& path) { return read_settings_of(path / "run.json"); }
+    /// Those in a file run.json.
+    static RunSettings read_settings_of(const std::filesystem::path& file);
 
     /// A name below runs/ that is not taken.
     static std::filesystem::path free_name(const RunSettings& settings);

@@ -1,5 +1,6 @@
 #include "settings.hpp"
 
+#include <string>
 #include <type_traits>
 
 #include <ctnn/core/error.hpp>
@@ -8,26 +9,19 @@ namespace alexnet {
 
 namespace {
 
-template <class Settings, class F>
-void for_each_run_setting(Settings& s, F&& f) {
-    f("model", s.model);
-    f("dataset", s.dataset);
-    f("data_dir", s.data_dir);
-    f("augment", s.augment);
-    f("val_size", s.val_size);
-    f("limit_train", s.limit_train);
-    ctnn::for_each_setting(s.trainer, f);
-}
+/// Whether JSON has that type, too.
+template <class Value>
+constexpr bool as_it_is = ctnn::is_number_setting<Value> || std::is_same_v<Value, std::string>;
 
 }  // namespace
 
 ctnn::Json to_json(const RunSettings& settings) {
     ctnn::Json::Object object;
     for_each_run_setting(settings, [&](const char* key, const auto& value) {
-        if constexpr (std::is_enum_v<std::remove_cvref_t<decltype(value)>>) {
-            object.emplace_back(key, name(value));
-        } else {
+        if constexpr (as_it_is<std::remove_cvref_t<decltype(value)>>) {
             object.emplace_back(key, value);
+        } else {
+            object.emplace_back(key, ctnn::setting_text(value));
         }
     });
     return object;
@@ -37,14 +31,14 @@ RunSettings run_settings(const ctnn::Json& json, std::string_view place) {
     RunSettings settings;
     for_each_run_setting(settings, [&](const char* key, auto& value) {
         using Value = std::remove_cvref_t<decltype(value)>;
-        if constexpr (std::is_enum_v<Value>) {
-            try {
-                parse_name(json.field<std::string>(key, place), value);
-            } catch (const ctnn::ArgumentError& error) {
-                throw ctnn::FileError(std::string{place} + ": " + error.what());
-            }
-        } else {
+        if constexpr (as_it_is<Value>) {
             value = json.field<Value>(key, place);
+        } else {
+            try {
+                ctnn::parse_setting(json.field<std::string>(key, place), value);
+            } catch (const ctnn::ArgumentError& error) {
+                throw ctnn::FileError(std::string{place} + ": " + key + ": " + error.what());
+            }
         }
     });
     return settings;

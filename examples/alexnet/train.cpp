@@ -8,7 +8,9 @@
 
 #include <fmt/format.h>
 
+#include <ctnn/core/config.hpp>
 #include <ctnn/io/checkpoint.hpp>
+#include <ctnn/train/early_stopping.hpp>
 
 #include "commands.hpp"
 #include "data.hpp"
@@ -22,11 +24,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* isa =
-#define ALEXNET_TEXT(x) #x
-#define ALEXNET_TEXT_OF(x) ALEXNET_TEXT(x)
-    ALEXNET_TEXT_OF(CTNN_ISA);
-
 ctnn::Json::Object versions(const NetworkEntry& entry, int threads) {
     const auto [major, minor, patch] = ctnn::version;
 #if defined(__clang__)
@@ -36,13 +33,37 @@ ctnn::Json::Object versions(const NetworkEntry& entry, int threads) {
 #endif
     return {{"ctnn", fmt::format("{}.{}.{}", major, minor, patch)},
             {"compiler", compiler},
-            {"isa", isa},
+            {"isa", ctnn::isa},
             {"threads", threads},
             {"network", entry.type}};
 }
 
-ctnn::LoaderOptions loader_options(const RunSettings& settings) {
-    return {.batch_size = settings.trainer.batch_size, .seed = settings.trainer.seed, .augment = settings.augment};
+ctnn::LoaderOptions loader_options(const RunSettings& settings, ctnn::Shape shape, int workers) {
+    ctnn::LoaderOptions options = settings.loader;
+    options.batch_size = settings.trainer.batch_size;
+    options.seed = settings.trainer.seed;
+    options.shape = shape;
+    options.workers = workers;
+    return options;
+}
+
+/// Batches to evaluate: of the same sizes as passes of the training, and nothing left to chance.
+ctnn::LoaderOptions evaluation_options(const RunSettings& settings, ctnn::Shape shape, int workers) {
+    return {.batch_size = settings.trainer.pass_size(),
+            .shuffle = false,
+            .shape = shape,
+            .shorter_side = settings.loader.shorter_side,
+            .workers = workers};
+}
+
+void require_classes(const NetworkEntry& entry, const ctnn::ImageSource& images) {
+    const std::size_t classes = images.class_names().size();
+    if (classes > static_cast<std::size_t>(entry.classes)) {
+        throw ctnn::ArgumentError(
+            fmt::format("{} has {} outputs, expected at least the {} classes of the images; see "
+                        "alexnet info --all",
+                        entry.type, entry.classes, classes));
+    }
 }
 
 /// Which samples of the training set train, and which validate.
@@ -68,17 +89,20 @@ class Run {
           settings_{resumed_ ? RunFolder::read_settings(request_.resume) : request_.settings},
           entry_{find_network(settings_.model)},
           network_{entry_.start(settings_.trainer, request_.threads)},
-          data_{open_data(settings_.dataset, request_.data_dir.empty() ? settings_.data_dir : request_.data_dir)},
-          parts_{split(settings_, data_.train.size())},
-          loader_{data_.train, parts_.first, loader_options(settings_)},
-          info_{std::string{entry_.type}, data_.train.normalization, data_.train.class_names},
-          folder_{open_folder()} {}
+          data_dir_{request_.data_dir.empty() ? settings_.data_dir : request_.data_dir},
+          data_{open_sources(settings_.dataset, data_dir_)},
+          parts_{split(settings_, data_.train->size())},
+          loader_{*data_.train, parts_.first, loader_options(settings_, entry_.input, request_.workers)},
+          info_{std::string{entry_.type}, data_.train->normalization(), data_.train->class_names()},
+          folder_{open_folder()} {
+        require_classes(entry_, *data_.train);
+    }
 
     int operator()() {
         print_start();
         const int epochs = settings_.trainer.schedule.epochs;
         const int last = request_.stop_after > 0 ? std::min(request_.stop_after, epochs) : epochs;
-        while (network_->progress().epoch < last) {
+        while (network_->progress().epoch < last && !stops_early()) {
             if (!epoch()) {
                 save();
                 terminal_.result(fmt::format("stopped in epoch {}, step {}; saved in {}",
@@ -88,7 +112,7 @@ class Run {
                 return 128 + interrupted();
             }
         }
-        if (network_->progress().epoch < epochs) {
+        if (network_->progress().epoch < epochs && !stops_early()) {
             terminal_.result(fmt::format("stopped after {} of {} epochs; saved in {}", network_->progress().epoch,
                                          epochs, folder_.path().string()));
             say_how_to_resume();
@@ -101,6 +125,7 @@ class Run {
   private:
     RunFolder open_folder() {
         const ctnn::SafetensorsMetadata loader = ctnn::loader_metadata(loader_.options());
+        if (!resumed_ && settings_.whiten) { whiten(); }
         if (resumed_) {
             network_->load_state(RunFolder::state(request_.resume), loader);
             return RunFolder::open(request_.resume, network_->progress().epoch);
@@ -115,6 +140,17 @@ class Run {
             throw;
         }
         return folder;
+    }
+
+    void whiten() {
+        const auto* const memory = dynamic_cast<const MemorySource*>(data_.train.get());
+        if (memory == nullptr) { throw ctnn::ArgumentError("--whiten: found a folder, expected images in memory"); }
+        network_->whiten(memory->data());
+    }
+    [[nodiscard]] bool stops_early() const {
+        std::vector<double> scores;
+        for (const EpochRow& row : folder_.rows()) { scores.push_back(row.eval_accuracy); }
+        return ctnn::stops_early(scores, settings_.patience);
     }
 
     /// Trains and evaluates one epoch, or returns false where it was interrupted.
@@ -133,7 +169,6 @@ class Run {
         terminal_.transient("evaluating");
         network_->require_finite();
         const ctnn::Metrics metrics = evaluate();
-        const double best = folder_.best_row() != nullptr ? folder_.best_row()->eval_accuracy : -1.0;
         const EpochRow row{.epoch = number,
                            .lr = result.lr,
                            .train_loss = result.loss.mean(),
@@ -143,18 +178,24 @@ class Run {
                            .images_per_second = rate,
                            .seconds = seconds};
         // The trainer's state comes last: until it is there, a resumed run repeats the epoch and writes the same files.
-        if (row.eval_accuracy > best) { network_->save_weights(folder_.best(), info_); }
         folder_.add(row);
+        const bool best = folder_.best_row() == &folder_.rows().back();
+        if (best) { network_->save_weights(folder_.best(), info_); }
         save();
-        print_row(row, row.eval_accuracy > best);
+        print_row(row, best);
         return true;
     }
     ctnn::Metrics evaluate() {
-        if (has_validation()) { return network_->evaluate(data_.train, parts_.second); }
+        if (has_validation()) { return evaluate(*data_.train, parts_.second); }
         test_ = evaluate_test();
         return *test_;
     }
-    ctnn::Metrics evaluate_test() { return network_->evaluate(data_.test, ctnn::all_indices(data_.test.size())); }
+    ctnn::Metrics evaluate_test() { return evaluate(*data_.test, ctnn::all_indices(data_.test->size())); }
+    ctnn::Metrics evaluate(const ctnn::ImageSource& images, std::vector<std::uint32_t> indices) {
+        ctnn::BatchLoader loader{images, std::move(indices),
+                                 evaluation_options(settings_, entry_.input, request_.workers)};
+        return network_->evaluate(loader, {.flip = settings_.test_flip});
+    }
     [[nodiscard]] bool has_validation() const { return !parts_.second.empty(); }
 
     void save() {
@@ -168,11 +209,10 @@ class Run {
         terminal_.line(fmt::format(
             "{}: {} parameters, {:.1f} million multiply-adds an image; training plan {:.1f} MiB", entry_.type,
             about.parameters, static_cast<double>(about.multiply_adds) / 1e6,
-            static_cast<double>(about.training.total(settings_.trainer.batch_size, request_.threads)) / (1 << 20)));
-        terminal_.line(fmt::format(
-            "{}: {} images train, {} validate, {} test",
-            data_title(settings_.dataset, request_.data_dir.empty() ? settings_.data_dir : request_.data_dir),
-            parts_.first.size(), parts_.second.size(), data_.test.size()));
+            static_cast<double>(about.training.total(settings_.trainer.pass_size(), request_.threads)) / (1 << 20)));
+        terminal_.line(fmt::format("{}: {} images train, {} validate, {} test",
+                                   data_title(settings_.dataset, data_dir_), parts_.first.size(), parts_.second.size(),
+                                   data_.test->size()));
         terminal_.line(fmt::format("{} {} on {} thread{}", resumed_ ? "resuming" : "run in", folder_.path().string(),
                                    request_.threads, request_.threads == 1 ? "" : "s"));
         terminal_.line(fmt::format("epoch       lr  train loss  train acc  {0:>4} loss  {0:>4} acc  images/s   time",
@@ -189,7 +229,7 @@ class Run {
     }
     void print_end() {
         terminal_.transient("evaluating");
-        print_metrics(test_ ? *test_ : evaluate_test(), data_.test.class_names, terminal_);
+        print_metrics(test_ ? *test_ : evaluate_test(), data_.test->class_names(), terminal_);
         const EpochRow& best = *folder_.best_row();
         terminal_.result(fmt::format(
             "results in {}: best.safetensors (epoch {}, {} accuracy {:.2f} %), last.safetensors, "
@@ -206,7 +246,8 @@ class Run {
     RunSettings settings_;
     const NetworkEntry& entry_;
     std::unique_ptr<TrainedNetwork> network_;
-    ctnn::TrainTest data_;
+    std::string data_dir_;
+    Sources data_;
     std::pair<std::vector<std::uint32_t>, std::vector<std::uint32_t>> parts_;
     ctnn::BatchLoader loader_;
     ctnn::ModelInfo info_;

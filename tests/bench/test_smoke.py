@@ -73,6 +73,14 @@ class Kernels(BenchTest):
             rows = self.kernels(text, "--dir", "bwd_w")["kernels"]
             self.assertEqual([(row["problem"], row["direction"]) for row in rows], [(PROBLEM, "backward weights")])
 
+    def test_streams(self):
+        path = self.folder / "streams.json"
+        result = bench("streams", "--filter", "pool", "--repeats", 2, "--json", path)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        rows = json.loads(path.read_text("utf-8"))["streams"]
+        self.assertIn(("max pool 2/2, 32x32x32", "backward"), {(row["loop"], row["pass"]) for row in rows})
+        self.assertTrue(all(row["bytes"] > 0 and row["seconds_fastest"] > 0 for row in rows))
+
     def test_list(self):
         layers = dict(re.split(r"\s{2,}", line) for line in bench("kernels", "--list").stdout.splitlines())
         self.assertEqual(layers[LAYER], PROBLEM)

@@ -3,14 +3,11 @@
 
 #include <ctnn/ctnn.hpp>
 
-#define TEXT(x) #x
-#define TEXT_OF(x) TEXT(x)
-
 int main() {
 #ifdef _OPENMP
     const char* threads = "OpenMP";
 #else
     const char* threads = "one thread";
 #endif
-    return std::printf("ctnn %d, %s, %s\n", ctnn::version.minor, threads, TEXT_OF(CTNN_ISA)) > 0 ? 0 : 1;
+    return std::printf("ctnn %d, %s, %s\n", ctnn::version.minor, threads, ctnn::isa) > 0 ? 0 : 1;
 }

@@ -151,9 +151,9 @@ void check(const std::string& name) {
     const std::vector<T> norms = file.read<T>("gradient_norms");
 
     const ctnn::CrossEntropy loss{.label_smoothing = 0.1};
-    const ctnn::Sgd sgd{.momentum = 0.9, .nesterov = true, .weight_decay = 5e-4, .clip_norm = 1.0};
     ctnn::Workspace<ctnn::Training<Net, T, F, ctnn::InputGradient::yes>> workspace{samples, 2};
-    ctnn::Parameters<Net, T> gradients, velocity;
+    ctnn::Parameters<Net, T> gradients;
+    ctnn::OptimizerState<Net, T> optimizer{ctnn::Sgd{.momentum = 0.9, .nesterov = true, .weight_decay = 5e-4}};
     for (std::size_t step = 1; step <= 3; ++step) {
         const auto logits = ctnn::forward(model, input.data(), samples, workspace, {});
         const ctnn::LossSum sum =
@@ -169,9 +169,11 @@ void check(const std::string& name) {
             compare<T>("input_gradient", workspace.input_gradient(samples),
                        channels_last(file.read<T>("input_gradient"), Net::input_shape), tolerance);
         }
-        const double norm = ctnn::sgd_step<T>(sgd, 0.05, model.parameters().span(), gradients.span(), velocity.span(),
-                                              ctnn::Parameters<Net, T>::decayed);
-        CHECK(std::abs(norm / static_cast<double>(norms.at(step - 1)) - 1) < tolerance);
+        ctnn::StepNumbers<Net> numbers{0.05};
+        numbers.squares = ctnn::tensor_squares(gradients);
+        numbers.clip(1.0);
+        optimizer.step(numbers, model.parameters(), gradients);
+        CHECK(std::abs(numbers.gradient_norm() / static_cast<double>(norms.at(step - 1)) - 1) < tolerance);
         if (step != 2) { compare_model(file, "after" + std::to_string(step) + ".", model, tolerance); }
     }
 

@@ -58,11 +58,12 @@ std::size_t train_and_evaluate() {
     const TrainTest data = make_synthetic(4000, 1000, 1);
     Model<Net> model{Seed{1}};
     Trainer trainer{model,
-                    CrossEntropy{.label_smoothing = 0.1},
-                    Sgd{.momentum = 0.9, .nesterov = true, .weight_decay = 5e-4, .clip_norm = 1},
-                    Schedule{.kind = ScheduleKind::constant, .lr = 0.01, .epochs = 1},
-                    batch,
-                    Seed{1},
+                    {.loss = CrossEntropy{.label_smoothing = 0.1},
+                     .optimizer = Sgd{.momentum = 0.9, .nesterov = true, .weight_decay = 5e-4},
+                     .schedule = {.kind = ScheduleKind::constant, .lr = 0.01, .epochs = 1},
+                     .batch_size = batch,
+                     .seed = 1,
+                     .clip_norm = 1},
                     threads};
     BatchLoader loader{data.train, all_indices(data.train.size()), {.batch_size = batch, .augment = true}};
     trainer.train_epoch(loader, [&](const StepResult&) { return trainer.progress().step < 5; });

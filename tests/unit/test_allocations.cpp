@@ -1,5 +1,6 @@
 // Nothing is allocated in a training step or an inference. The counting operators new and delete here serve the whole
 // test program; they only count.
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -14,8 +15,7 @@
 #else
 #include <ctnn/models/small_alexnet.hpp>
 #include <ctnn/network/run.hpp>
-#include <ctnn/train/loss.hpp>
-#include <ctnn/train/optimizer.hpp>
+#include <ctnn/train/trainer.hpp>
 #endif
 
 namespace {
@@ -42,31 +42,47 @@ void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
 void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
 
-TEST_CASE("a training step and an inference allocate nothing") {
-    using namespace ctnn;
+namespace {
+
+using namespace ctnn;
+
+void check_step(const TrainerSettings& settings) {
     using Net = SmallAlexNet;
-    constexpr int n = 6;
+    const int n = settings.batch_size;
     const long before_all = allocations;
     Model<Net> model{Seed{1}};
-    Parameters<Net> gradients, velocity;
-    Workspace<Training<Net>> training(n, 2);
+    Trainer<Net> trainer{model, settings, 2};
     Workspace<Inference<Net>> inference(n, 2);
-    const std::vector<float> input(n * static_cast<std::size_t>(Net::input_shape.size()), 0.5f);
-    const std::vector<std::int32_t> labels(n, 3);
+    const std::vector<float> input(static_cast<std::size_t>(n * Net::input_shape.size()), 0.5f);
+    const std::vector<std::int32_t> labels(static_cast<std::size_t>(n), 3);
     REQUIRE(allocations - before_all >= 6);  // the counter counts
 
-    const Sgd sgd{.momentum = 0.9, .nesterov = true, .weight_decay = 5e-4, .clip_norm = 1.0};
-    const auto step = [&](std::uint32_t epoch) {
-        const auto logits = forward(model, input.data(), n, training, RandomKey{1, epoch, nullptr});
-        cross_entropy<float>({.label_smoothing = 0.1}, logits, labels, 10, training.output_gradient(n));
-        backward(model, input.data(), n, training, gradients);
-        sgd_step<float>(sgd, 0.1, model.parameters().span(), gradients.span(), velocity.span(),
-                        Parameters<Net>::decayed);
+    const auto step = [&] {
+        trainer.step(input.data(), labels, nullptr, 0.1);
         forward(model.view(), input.data(), n, inference);
     };
-    step(0);  // threads start
+    step();  // threads start
     const long before = allocations;
-    step(1);
+    step();
     const long after = allocations;
     CHECK(after - before == 0);
+}
+
+}  // namespace
+
+TEST_CASE("a training step and an inference allocate nothing") {
+    TrainerSettings settings;
+    settings.optimizer = Sgd{.momentum = 0.9, .nesterov = true, .weight_decay = 5e-4};
+    settings.batch_size = 6;
+    settings.clip_norm = 1.0;
+    check_step(settings);
+
+    settings.loss = CrossEntropy{.label_smoothing = 0.1, .class_weights = std::vector<double>(10, 2.0)};
+    settings.micro_batch = 4;
+    settings.ema_decay = 0.9;
+    settings.lr_scales = {freeze("0.weight"), lr_scale("BatchNorm2d.bias", 64)};
+    for (const Optimizer& optimizer : std::array<Optimizer, 3>{Adam{}, AdamW{}, Lars{}}) {
+        settings.optimizer = optimizer;
+        check_step(settings);
+    }
 }

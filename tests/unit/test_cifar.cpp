@@ -1,4 +1,5 @@
 // CIFAR-10's binary layout, from sparse files of the true size with a few bytes set.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -16,6 +17,8 @@
 #include <ctnn/io/cifar.hpp>
 #endif
 
+#include "scratch.hpp"
+
 namespace {
 
 using namespace ctnn;
@@ -24,25 +27,18 @@ namespace fs = std::filesystem;
 constexpr std::size_t record = 3073, pixels = 3072;
 
 /// A directory with six files of the right size, all labels 0 and all pixels black; removed at the end.
-class CifarDirectory {
-  public:
+struct CifarDirectory : Scratch {
     CifarDirectory() {
-        for (int n = 0; !fs::create_directory(path); ++n) {  // false: another test has it
-            path = fs::temp_directory_path() / ("ctnn_test_cifar_" + std::to_string(n));
-        }
         for (const auto* name : {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
                                  "data_batch_5.bin", "test_batch.bin"}) {
-            std::ofstream{path / name};
-            fs::resize_file(path / name, 10'000 * record);
+            make(name, 10'000 * record);
         }
     }
-    CifarDirectory(const CifarDirectory&) = delete;
-    CifarDirectory& operator=(const CifarDirectory&) = delete;
-    ~CifarDirectory() {
-        std::error_code ignored;
-        fs::remove_all(path, ignored);
-    }
 
+    void make(const std::string& name, std::uintmax_t size) const {
+        std::ofstream{path / name};
+        fs::resize_file(path / name, size);
+    }
     void set(const std::string& name, std::size_t offset, int byte) const {
         std::fstream file{path / name, std::ios::binary | std::ios::in | std::ios::out};
         file.seekp(static_cast<std::streamoff>(offset));
@@ -51,8 +47,6 @@ class CifarDirectory {
     void write(const std::string& name, const std::string& text) const {
         std::ofstream{path / name, std::ios::binary} << text;
     }
-
-    fs::path path = fs::temp_directory_path();
 };
 
 }  // namespace
@@ -145,5 +139,62 @@ TEST_CASE("CIFAR-10: what is not whole is refused by file, offset, found and exp
         CHECK_THROWS_WITH(read_cifar10(empty),
                           (empty / "data_batch_1.bin").string() + ": cannot open: No such file or directory");
         CHECK_THROWS_AS(read_cifar10(none), FileError);
+    }
+}
+
+TEST_CASE("CIFAR-100: two files become a training and a test set by fine labels", "[io][cifar]") {
+    constexpr std::size_t record100 = 3074;
+    const CifarDirectory directory;
+    directory.make("train.bin", 50'000 * record100);
+    directory.make("test.bin", 10'000 * record100);
+    directory.set("train.bin", 0, 19);                            // coarse
+    directory.set("train.bin", 1, 99);                            // fine
+    directory.set("train.bin", 49'999 * record100 + 1, 7);        // the last image
+    directory.set("train.bin", 50'000 * record100 - 1, 200);      // its last blue pixel
+    directory.set("test.bin", 3 * record100 + 2 + 1024 + 5, 77);  // image 3, green, row 0, column 5
+
+    const auto [train, test] = read_cifar100(directory.path);
+    REQUIRE(train.size() == 50'000);
+    REQUIRE(test.size() == 10'000);
+    CHECK(train.shape == Shape{3, 32, 32});
+    CHECK(train.labels[0] == 99);
+    CHECK(train.labels[49'999] == 7);
+    CHECK(train.image(49'999)[pixels - 1] == 200);
+    CHECK(test.image(3)[1024 + 5] == 77);
+    CHECK(train.normalization == cifar100_normalization());
+    const auto names = cifar100_class_names();
+    CHECK(train.class_names == names);
+    REQUIRE(names.size() == 100);
+    CHECK(std::ranges::is_sorted(names));  // fine labels number the names in this order
+    CHECK(std::ranges::adjacent_find(names) == names.end());
+
+    SECTION("class names come from fine_label_names.txt where it is") {
+        std::string text;
+        for (int i = 0; i < 100; ++i) { text += "class " + std::to_string(i) + "\n"; }
+        directory.write("fine_label_names.txt", text);
+        CHECK(read_cifar100(directory.path).test.class_names[42] == "class 42");
+        directory.write("fine_label_names.txt", "apple\n");
+        CHECK_THROWS_WITH(read_cifar100(directory.path),
+                          (directory / "fine_label_names.txt").string() + ": found 1 class names, expected 100");
+    }
+    SECTION("labels out of range") {
+        directory.set("train.bin", 2 * record100 + 1, 100);
+        CHECK_THROWS_WITH(read_cifar100(directory.path),
+                          (directory / "train.bin").string() + ": offset 6149: found the label 100, expected 0 to 99");
+        directory.set("train.bin", 2 * record100, 20);
+        CHECK_THROWS_WITH(read_cifar100(directory.path),
+                          (directory / "train.bin").string() + ": offset 6148: found the label 20, expected 0 to 19");
+    }
+    SECTION("a wrong size") {
+        fs::resize_file(directory / "test.bin", 10'000 * record);
+        CHECK_THROWS_WITH(
+            read_cifar100(directory.path),
+            (directory / "test.bin").string() +
+                ": found 30730000 bytes, expected 30740000 (10000 records of two labels and 3072 pixels)");
+    }
+    SECTION("no directory") {
+        CHECK_THROWS_WITH(read_cifar100(directory / "none"),
+                          (directory / "none").string() +
+                              ": found no directory, expected one with CIFAR-100's train.bin and test.bin");
     }
 }

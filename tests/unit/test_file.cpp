@@ -21,34 +21,20 @@
 #include <ctnn/io/file.hpp>
 #endif
 
+#include "scratch.hpp"
+
 namespace {
 
 using namespace ctnn;
 namespace fs = std::filesystem;
 
-/// An empty directory that goes away with everything in it.
-class Scratch {
-  public:
-    Scratch() {
-        for (int n = 0; !fs::create_directory(path); ++n) {  // false: another test has it
-            path = fs::temp_directory_path() / ("ctnn_test_file_" + std::to_string(n));
-        }
+std::vector<std::string> names(const Scratch& scratch) {
+    std::vector<std::string> result;
+    for (const auto& entry : fs::directory_iterator{scratch.path}) {
+        result.push_back(entry.path().filename().string());
     }
-    Scratch(const Scratch&) = delete;
-    Scratch& operator=(const Scratch&) = delete;
-    ~Scratch() {
-        std::error_code ignored;
-        fs::remove_all(path, ignored);
-    }
-
-    [[nodiscard]] std::vector<std::string> names() const {
-        std::vector<std::string> result;
-        for (const auto& entry : fs::directory_iterator{path}) { result.push_back(entry.path().filename().string()); }
-        return result;
-    }
-
-    fs::path path = fs::temp_directory_path();
-};
+    return result;
+}
 
 std::span<const std::byte> bytes(std::string_view text) { return std::as_bytes(std::span{text}); }
 
@@ -71,7 +57,7 @@ TEST_CASE("file: what is written is read back", "[io][file]") {
     CHECK(text(path) == std::string{"a\0b", 3});
     write_file_atomically(path, std::span<const std::byte>{});
     CHECK(text(path).empty());
-    CHECK(scratch.names() == std::vector<std::string>{"f"});
+    CHECK(names(scratch) == std::vector<std::string>{"f"});
 }
 
 TEST_CASE("file: a relative path without a directory works", "[io][file]") {
@@ -107,14 +93,14 @@ TEST_CASE("file: a failed write keeps the old file and leaves no temporary", "[i
         const auto path = scratch.path / "none" / "f";
         CHECK_THROWS_WITH(write_file_atomically(path, bytes("x")),
                           path.string() + ": cannot create: No such file or directory");
-        CHECK(scratch.names().empty());
+        CHECK(names(scratch).empty());
     }
     SECTION("a directory in its place") {
         const auto path = scratch.path / "d";
         fs::create_directory(path);
         CHECK_THROWS_WITH(write_file_atomically(path, bytes("x")),
                           path.string() + ": found a directory, expected a regular file");
-        CHECK(scratch.names() == std::vector<std::string>{"d"});
+        CHECK(names(scratch) == std::vector<std::string>{"d"});
     }
 #if defined(__unix__) || defined(__APPLE__)
     SECTION("a device is never replaced") {
@@ -150,7 +136,7 @@ TEST_CASE("file: a failed write keeps the old file and leaves no temporary", "[i
         std::signal(SIGXFSZ, old_handler);
         CHECK(message == path.string() + ": cannot write: File too large");
         CHECK(text(path) == "old");
-        CHECK(scratch.names() == std::vector<std::string>{"f"});
+        CHECK(names(scratch) == std::vector<std::string>{"f"});
     }
     SECTION("a temporary file left by a killed process is stepped over") {
         const auto stale = scratch.path / ("f.tmp" + std::to_string(::getpid()) + ".0");

@@ -14,7 +14,7 @@
 #include <ctnn/layers/pooling.hpp>
 #include <ctnn/network/run.hpp>
 #include <ctnn/train/loss.hpp>
-#include <ctnn/train/optimizer.hpp>
+#include <ctnn/train/optimizer_state.hpp>
 #endif
 
 #include "golden/golden.hpp"

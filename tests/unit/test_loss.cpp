@@ -1,4 +1,4 @@
-// Cross-entropy, softmax and log-softmax: PyTorch's numbers, a naive formula, finite differences, threads.
+// Losses, softmax and log-softmax: PyTorch's numbers, naive formulas, finite differences, parts of a batch, threads.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -101,6 +103,16 @@ void check_close(const std::vector<T>& found, std::span<const double> expected) 
     }
 }
 
+/// Gradients that cancel: a few roundings of numbers of 1.
+template <class T>
+void check_gradient(const std::vector<T>& found, std::span<const double> expected) {
+    REQUIRE(found.size() == expected.size());
+    for (std::size_t i = 0; i < found.size(); ++i) {
+        CAPTURE(i);
+        CHECK(std::abs(static_cast<double>(found[i]) - expected[i]) <= few_ulps<T>);
+    }
+}
+
 }  // namespace
 
 TEMPLATE_TEST_CASE("cross-entropy equals PyTorch's", "[loss]", float, double) {
@@ -139,6 +151,112 @@ TEMPLATE_TEST_CASE("softmax and log-softmax equal PyTorch's", "[loss]", float, d
     CHECK(in_place == out);
 }
 
+TEMPLATE_TEST_CASE("cross-entropy with class weights equals PyTorch's", "[loss]", float, double) {
+    // As above, with weight = torch.tensor([0.5, 2, 0, 1.25]) and labels 0, 3, 1; the mean loss.
+    constexpr std::array<double, 2> golden_mean{0.64664368054512222, 1.4912389640508246};
+    constexpr std::array<std::array<double, 12>, 2> gradients{
+        {{-0.099926497084384697, 0.0016632284402804411, 0.0074540727222802763, 0.090809195921823987,
+          0.083333333333333329, 0.083333333333333329, 0.083333333333333329, -0.25, 9.0075300278641735e-49, 0,
+          1.2694754179703469e-26, 5.1214293624046271e-24},
+         {-0.087003398912601698, -0.011524572404528354, 0.0081063040854798003, 0.090421667231650238,
+          0.07791666666666669, 0.067916666666666681, 0.081250000000000017, -0.22708333333333339, -0.0033333333333333335,
+          0.011666666666666659, 1.2020345363906723e-26, -0.0083333333333333332}}};
+    const std::vector<TestType> x(golden_logits.begin(), golden_logits.end());
+    for (std::size_t k = 0; k < 2; ++k) {
+        const ctnn::CrossEntropy loss{.label_smoothing = k == 0 ? 0.0 : 0.1, .class_weights = {0.5, 2, 0, 1.25}};
+        std::vector<TestType> gradient(x.size());
+        const auto sum = ctnn::cross_entropy<TestType>(loss, x, std::vector<std::int32_t>{0, 3, 1}, 4, gradient);
+        CHECK(sum.mean() == Approx(golden_mean[k]).epsilon(few_ulps<TestType>));
+        CHECK(sum.weight == 3.75);
+        CHECK(sum.count == 3);
+        CHECK(sum.correct == 1);
+        check_gradient<TestType>(gradient, gradients[k]);
+    }
+}
+
+TEMPLATE_TEST_CASE("cross-entropy of mixed labels is PyTorch's two losses, mixed", "[loss]", float, double) {
+    // 0.3·F.cross_entropy(x, y, label_smoothing=e) + 0.7·F.cross_entropy(x, torch.tensor([1, 0, 1]), label_smoothing=e)
+    constexpr std::array<double, 2> golden_mean{1.6234620208028603, 3.4326286874695269};
+    constexpr std::array<std::array<double, 12>, 2> gradients{
+        {{-0.016482909377628419, -0.22917526223263221, 0.018635181805700691, 0.22702298980455995, -0.14999999999999999,
+          0.083333333333333329, 0.083333333333333329, -0.01666666666666667, 5.6297062674151079e-49, 0,
+          7.9342213623146689e-27, 3.2008933515028919e-24},
+         {-0.014816242710961769, -0.21417526223263222, 0.010301848472367359, 0.21868965647122662, -0.13500000000000001,
+          0.074999999999999997, 0.074999999999999997, -0.015000000000000013, -0.0083333333333333332,
+          0.024999999999999994, -0.0083333333333333332, -0.0083333333333333332}}};
+    const std::vector<TestType> x(golden_logits.begin(), golden_logits.end());
+    const std::vector<std::int32_t> first{0, 3, 1}, second{1, 0, 1};
+    for (std::size_t k = 0; k < 2; ++k) {
+        const ctnn::CrossEntropy loss{.label_smoothing = k == 0 ? 0.0 : 0.1};
+        std::vector<TestType> gradient(x.size());
+        const auto sum = ctnn::cross_entropy<TestType>(loss, x, ctnn::Labels{first, second, 0.3}, 4, gradient);
+        CHECK(sum.mean() == Approx(golden_mean[k]).epsilon(few_ulps<TestType>));
+        CHECK(sum.correct == 2);  // of the second labels, which have the larger share: classes 3, 0, 1 come first
+        check_gradient<TestType>(gradient, gradients[k]);
+    }
+    CHECK(ctnn::cross_entropy<TestType>({}, x, ctnn::Labels{first, second, 1.0}, 4, {}).loss_sum ==
+          ctnn::cross_entropy<TestType>({}, x, first, 4, {}).loss_sum);
+    CHECK(ctnn::cross_entropy<TestType>({}, x, ctnn::Labels{first, second, 0.0}, 4, {}).loss_sum ==
+          ctnn::cross_entropy<TestType>({}, x, second, 4, {}).loss_sum);
+}
+
+TEMPLATE_TEST_CASE("MSE equals PyTorch's", "[loss]", float, double) {
+    // x = torch.tensor([[2, -1, 0.5, 3], [0, 0, 0, 0], [-5, 6, 1, 7]], dtype=torch.float64, requires_grad=True)
+    // F.mse_loss(x, F.one_hot(torch.tensor([0, 3, 1]), 4).double())
+    const std::vector<TestType> x{2, -1, 0.5, 3, 0, 0, 0, 0, -5, 6, 1, 7};
+    const std::vector<std::int32_t> labels{0, 3, 1};
+    constexpr std::array<double, 12> golden{1.0 / 6, -1.0 / 6, 1.0 / 12, 0.5,     0,       0,
+                                            0,       -1.0 / 6, -5.0 / 6, 5.0 / 6, 1.0 / 6, 7.0 / 6};
+    std::vector<TestType> gradient(x.size());
+    const auto sum = ctnn::mse<TestType>(x, labels, 4, gradient);
+    CHECK(sum.mean() == Approx(9.3541666666666661).epsilon(few_ulps<TestType>));
+    CHECK(sum.correct == 0);
+    CHECK(sum.count == 3);
+    check_gradient<TestType>(gradient, golden);
+
+    const std::vector<TestType> targets{1, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0};
+    std::vector<TestType> same(x.size());
+    CHECK(ctnn::mse_to<TestType>(x, targets, 3, same).loss_sum == Approx(sum.loss_sum).epsilon(few_ulps<TestType>));
+    check_gradient<TestType>(same, golden);
+    auto in_place = x;
+    ctnn::mse<TestType>(in_place, labels, 4, in_place);
+    CHECK(in_place == gradient);
+
+    // Mixed labels are mixed targets.
+    const std::vector<TestType> mixed{0.25, 0.75, 0, 0, 0.75, 0, 0, 0.25, 0, 1, 0, 0};
+    const std::vector<std::int32_t> second{1, 0, 1};
+    CHECK(ctnn::mse<TestType>(x, ctnn::Labels{labels, second, 0.25}, 4, gradient).loss_sum ==
+          Approx(ctnn::mse_to<TestType>(x, mixed, 3, same).loss_sum).epsilon(few_ulps<TestType>));
+    check_gradient<TestType>(same, std::vector<double>{gradient.begin(), gradient.end()});
+    CHECK_THROWS_AS(ctnn::mse_to<TestType>(x, targets, 5, same), ctnn::ArgumentError);
+    CHECK_THROWS_AS(ctnn::mse_to<TestType>(x, std::span{targets}.first(8), 3, same), ctnn::ArgumentError);
+    CHECK_THROWS_AS(ctnn::mse<TestType>(x, second, 6, same), ctnn::ArgumentError);
+}
+
+TEST_CASE("the parts of a batch add up to the whole", "[loss]") {
+    constexpr int classes = 7;
+    const auto x = random_logits<double>(9 * classes, 3.0f);
+    const auto first = random_labels(9, classes), second = random_labels(18, classes);
+    const ctnn::Labels labels{first, std::span{second}.last(9), 0.4};
+    for (const ctnn::Loss& loss :
+         {ctnn::Loss{ctnn::CrossEntropy{.label_smoothing = 0.1, .class_weights = {1, 2, 3, 0.5, 0, 1, 1}}},
+          ctnn::Loss{ctnn::CrossEntropy{}}, ctnn::Loss{ctnn::Mse{}}}) {
+        std::vector<double> whole(x.size()), parts(x.size());
+        const auto expected = ctnn::loss_and_gradient<double>(loss, x, labels, classes, whole);
+        const double divisor = std::visit([&](const auto& l) { return l.divisor(labels); }, loss);
+        CHECK(expected.weight == Approx(divisor).epsilon(1e-15));
+        ctnn::LossSum sum;
+        for (const auto& [begin, count] : {std::pair{0u, 2u}, std::pair{2u, 1u}, std::pair{3u, 6u}}) {
+            sum += ctnn::loss_and_gradient<double>(
+                loss, std::span{x}.subspan(begin * classes, count * classes), labels.part(begin, count), classes,
+                std::span{parts}.subspan(begin * classes, count * classes), 1, divisor);
+        }
+        CHECK(sum.mean() == Approx(expected.mean()).epsilon(1e-14));  // sums of nine numbers in another order
+        CHECK(sum.correct == expected.correct);
+        CHECK(parts == whole);
+    }
+}
+
 TEST_CASE("cross-entropy equals the formula on batches of any size", "[loss]") {
     for (const std::size_t n : {1u, 2u, 127u, 128u, 129u, 300u}) {
         for (const int classes : {1, 2, 10, 37}) {
@@ -168,26 +286,36 @@ TEST_CASE("cross-entropy equals the formula on batches of any size", "[loss]") {
     }
 }
 
-TEST_CASE("the gradient of cross-entropy is that of finite differences", "[loss]") {
+TEST_CASE("the gradients of the losses are those of finite differences", "[loss]") {
     constexpr int classes = 7;
-    const auto labels = random_labels(5, classes);
+    const auto labels = random_labels(5, classes), more = random_labels(10, classes);
     auto x = random_logits<double>(5 * classes, 3.0f);
-    for (const double smoothing : {0.0, 0.1, 1.0}) {
-        CAPTURE(smoothing);
-        std::vector<double> gradient(x.size());
-        loss_of<double>(smoothing, x, labels, classes, gradient);
-        REQUIRE(std::all_of(gradient.begin(), gradient.end(), [](double g) { return std::abs(g) > 1e-6; }));
-        for (std::size_t i = 0; i < x.size(); ++i) {
-            CAPTURE(i);
-            constexpr double h = 1e-5;
-            const double kept = x[i];
-            x[i] = kept + h;
-            const double above = loss_of<double>(smoothing, x, labels, classes).loss_sum / 5;
-            x[i] = kept - h;
-            const double below = loss_of<double>(smoothing, x, labels, classes).loss_sum / 5;
-            x[i] = kept;
-            // Truncation is h² ≈ 1e-10 times a third derivative below 0.1 / 5; rounding ε·loss / h ≈ 1e-10.
-            CHECK(gradient[i] == Approx((above - below) / (2 * h)).epsilon(0).margin(1e-9));
+    using ctnn::CrossEntropy;
+    for (const ctnn::Loss& loss :
+         {ctnn::Loss{CrossEntropy{}}, ctnn::Loss{CrossEntropy{.label_smoothing = 0.1}},
+          ctnn::Loss{CrossEntropy{.label_smoothing = 1.0}},
+          ctnn::Loss{CrossEntropy{.label_smoothing = 0.1, .class_weights = {1, 2, 3, 0.5, 0.1, 1, 1}}},
+          ctnn::Loss{ctnn::Mse{}}}) {
+        for (const auto& mixed : {ctnn::Labels{labels}, ctnn::Labels{labels, std::span{more}.last(5), 0.3}}) {
+            CAPTURE(loss.index(), mixed.mixed());
+            const auto mean = [&](std::span<double> gradient = {}) {
+                return ctnn::loss_and_gradient<double>(loss, x, mixed, classes, gradient).mean();
+            };
+            std::vector<double> gradient(x.size());
+            mean(gradient);
+            REQUIRE(std::all_of(gradient.begin(), gradient.end(), [](double g) { return std::abs(g) > 1e-6; }));
+            for (std::size_t i = 0; i < x.size(); ++i) {
+                CAPTURE(i);
+                constexpr double h = 1e-5;
+                const double kept = x[i];
+                x[i] = kept + h;
+                const double above = mean();
+                x[i] = kept - h;
+                const double below = mean();
+                x[i] = kept;
+                // Truncation is h² ≈ 1e-10 times a third derivative below 0.1; rounding ε·loss / h ≈ 1e-10.
+                CHECK(gradient[i] == Approx((above - below) / (2 * h)).epsilon(0).margin(1e-9));
+            }
         }
     }
 }
@@ -257,6 +385,17 @@ TEST_CASE("cross-entropy refuses what does not fit, before it writes", "[loss]")
     CHECK_THROWS_AS(call(-0.1, {0, 1}, 3, 6), ctnn::ArgumentError);  // smoothing
     CHECK_THROWS_AS(call(1.1, {0, 1}, 3, 6), ctnn::ArgumentError);
     CHECK_THROWS_AS(call(std::nan(""), {0, 1}, 3, 6), ctnn::ArgumentError);
+    const auto refused = [&](const ctnn::CrossEntropy& loss, const ctnn::Labels& labels) {
+        CHECK_THROWS_AS(ctnn::cross_entropy<float>(loss, x, labels, 3, gradient), ctnn::ArgumentError);
+    };
+    const std::vector<std::int32_t> good{0, 1}, outside{0, 3};
+    refused({.class_weights = {1, 2}}, good);
+    refused({.class_weights = {1, 2, -1}}, good);
+    refused({.class_weights = {1, 2, std::nan("")}}, good);
+    refused({}, {good, outside, 0.5});
+    refused({}, {good, std::span{good}.first(1), 0.5});
+    refused({}, {good, good, 1.5});
+    refused({}, {good, good, std::nan("")});
     CHECK(gradient == std::vector<float>(6, 99.0f));
     CHECK_THROWS_AS(ctnn::softmax<float>(x, 3, std::span{gradient}.first(3)), ctnn::ArgumentError);
     CHECK_THROWS_AS(ctnn::log_softmax<float>(x, 4, gradient), ctnn::ArgumentError);

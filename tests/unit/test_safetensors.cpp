@@ -17,6 +17,8 @@
 #include <ctnn/io/safetensors.hpp>
 #endif
 
+#include "scratch.hpp"
+
 namespace {
 
 using namespace ctnn;
@@ -344,9 +346,9 @@ TEST_CASE("safetensors: saving gives the same bytes", "[io][safetensors]") {
     const std::array<double, 2> values{1.5, 2.5};
     const std::array<float, 1> scalar{3};
     const std::vector tensors{tensor_view("s", {}, scalar), tensor_view("t", {2}, values)};
-    const auto path = std::filesystem::temp_directory_path() / "ctnn_test_saving.safetensors";
+    const Scratch scratch;
+    const auto path = scratch / "saving.safetensors";
     save_safetensors(path, tensors, {{"k", "v"}});
     const Bytes saved = read_file(path);
-    std::filesystem::remove(path);
     CHECK(saved == write_safetensors(tensors, {{"k", "v"}}));
 }

@@ -13,7 +13,7 @@
 #include <ctnn/models/small_alexnet.hpp>
 #include <ctnn/network/run.hpp>
 #include <ctnn/train/loss.hpp>
-#include <ctnn/train/optimizer.hpp>
+#include <ctnn/train/optimizer_state.hpp>
 #endif
 
 namespace {
@@ -32,7 +32,8 @@ struct Tiny : Sequential<Input<3, 32, 32>,                                      
 template <class Net>
 std::vector<float> train(int threads, int n, int steps) {
     Model<Net> model{Seed{3}};
-    Parameters<Net> gradients, velocity;
+    Parameters<Net> gradients;
+    OptimizerState<Net> optimizer{Sgd{.momentum = 0.9, .weight_decay = 5e-4}};
     Workspace<Training<Net, float, Fusion::full, InputGradient::yes>> training(n, threads);
     Workspace<Inference<Net>> inference(n, threads);
     std::vector<float> input(static_cast<std::size_t>(n * Net::input_shape.size()));
@@ -49,8 +50,10 @@ std::vector<float> train(int threads, int n, int steps) {
         keep(logits);
         backward(model, input.data(), n, training, gradients);
         keep(training.input_gradient(n));
-        sgd_step<float>({.momentum = 0.9, .weight_decay = 5e-4, .clip_norm = 1.0}, 0.05, model.parameters().span(),
-                        gradients.span(), velocity.span(), Parameters<Net>::decayed);
+        StepNumbers<Net> numbers{0.05};
+        numbers.squares = tensor_squares(gradients, threads);
+        numbers.clip(1.0);
+        optimizer.step(numbers, model.parameters(), gradients, threads);
     }
     keep(gradients.span());
     keep(model.parameters().span());

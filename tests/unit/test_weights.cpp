@@ -24,6 +24,8 @@
 #include <ctnn/layers/pooling.hpp>
 #endif
 
+#include "scratch.hpp"
+
 namespace {
 
 using namespace ctnn;
@@ -40,22 +42,6 @@ struct Wider
     : Sequential<Input<4, 4, 6>, Block<"features", Conv2d<36, Kernel<3>, Padding<1>, Groups<2>>, BatchNorm2d<>>, ReLU,
                  MaxPool2d<Kernel<2>>, Conv2d<6, Kernel<1>, Bias<false>>, BatchNorm2d<>, Flatten, Linear<7>> {};
 struct Shorter : Sequential<Input<4, 4, 6>, Block<"features", Conv2d<36, Kernel<3>, Padding<1>, Groups<2>>>> {};
-
-struct Scratch {
-    Scratch() {
-        for (int n = 0; !fs::create_directory(path); ++n) {  // false: another test has it
-            path = fs::temp_directory_path() / ("ctnn_test_weights_" + std::to_string(n));
-        }
-    }
-    Scratch(const Scratch&) = delete;
-    Scratch& operator=(const Scratch&) = delete;
-    ~Scratch() {
-        std::error_code ignored;
-        fs::remove_all(path, ignored);
-    }
-
-    fs::path path = fs::temp_directory_path();
-};
 
 template <class T>
 Bytes bytes_of(std::span<const T> values) {

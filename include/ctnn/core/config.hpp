@@ -58,4 +58,11 @@ struct Version {
 };
 inline constexpr Version version{CTNN_VERSION_MAJOR, CTNN_VERSION_MINOR, CTNN_VERSION_PATCH};
 
+/// The instruction set that this was compiled for: "avx512".
+#define CTNN_DETAIL_TEXT(x) #x
+#define CTNN_DETAIL_TEXT_OF(x) CTNN_DETAIL_TEXT(x)
+inline constexpr const char* isa = CTNN_DETAIL_TEXT_OF(CTNN_ISA);
+#undef CTNN_DETAIL_TEXT
+#undef CTNN_DETAIL_TEXT_OF
+
 }  // namespace ctnn::inline CTNN_ISA

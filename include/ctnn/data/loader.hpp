@@ -1,13 +1,15 @@
-// Batches prepared by a thread beside the training step: shuffled, augmented, normalised, channels last.
+// Batches prepared by threads beside the training step: shuffled, augmented, normalised, channels last.
 #pragma once
 
 #include <algorithm>
-#include <array>
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -16,8 +18,12 @@
 
 #include <ctnn/core/arena.hpp>
 #include <ctnn/core/error.hpp>
-#include <ctnn/data/augment.hpp>
 #include <ctnn/data/dataset.hpp>
+#include <ctnn/data/loader_options.hpp>
+#include <ctnn/data/mixup.hpp>
+#include <ctnn/data/normalize.hpp>
+#include <ctnn/data/sample.hpp>
+#include <ctnn/data/source.hpp>
 #include <ctnn/data/split.hpp>
 
 namespace ctnn::inline CTNN_ISA {
@@ -28,43 +34,30 @@ struct MiniBatch {
     std::span<const std::int32_t> labels;  ///< size
     std::span<const std::uint32_t> ids;    ///< size; each sample's index in the data set, which keys dropout
     int size = 0;
+    std::span<const std::int32_t> second_labels{};  ///< of the samples mixed in, size; empty without mixup
+    float mix = 1;                                  ///< the share λ of `labels`; second_labels have 1 − λ
 };
 
-struct LoaderOptions {
-    int batch_size = 128;
-    std::uint64_t seed = 0;
-    bool shuffle = true;     ///< a new order every epoch, from (seed, epoch)
-    bool augment = false;    ///< random crop and flip, from (seed, epoch, sample)
-    int crop_padding = 4;    ///< used where `augment` is set
-    bool flip = true;        ///< used where `augment` is set
-    bool drop_last = false;  ///< leave out the last batch where it is not full
-};
-
-/// Iterates over the samples of a data set that `indices` names, in batches:
+/// Iterates over the samples of a data set or another source that `indices` names, in batches:
 ///
 ///     BatchLoader loader{data, all_indices(data.size()), {.batch_size = 128, .augment = true}};
 ///     loader.start_epoch(epoch);
 ///     while (const MiniBatch* batch = loader.next()) { … }
 ///
-/// One thread prepares the batches behind the one in use. What a batch holds depends on the options, the epoch and its
-/// number alone, never on timing. The data set must outlive the loader and stay as it is. To be used from one thread.
+/// Threads prepare the batches behind the one in use. What a batch holds depends on the options, the epoch and its
+/// number alone, never on timing or the number of threads. The source must outlive the loader and stay as it is. To be
+/// used from one thread.
 class BatchLoader {
   public:
     /// Throws ArgumentError for a data set that contradicts itself, and for arguments out of range.
     BatchLoader(const Dataset& data, std::vector<std::uint32_t> indices, LoaderOptions options)
-        : data_{data},
-          indices_{std::move(indices)},
-          options_{options},
-          table_{data.normalization, data.shape.channels} {
-        check();
-        const std::size_t n = indices_.size(), b = batch_capacity();
-        batches_ = static_cast<int>(options_.drop_last ? n / b : (n + b - 1) / b);
-        order_ = indices_;
-        for (Slot& slot : slots_) {
-            slot.images = AlignedArray<float>{b * sample_size()};
-            slot.labels.resize(b);
-        }
-        worker_ = std::thread{[this] { work(); }};
+        : BatchLoader{std::make_shared<DatasetSource>(data), std::move(indices), options} {
+        start_workers();
+    }
+    /// The same for images from elsewhere. Where they differ in shape, the options must say which one batches have.
+    BatchLoader(const ImageSource& source, std::vector<std::uint32_t> indices, LoaderOptions options)
+        : BatchLoader{SourcePointer{SourcePointer{}, &source}, std::move(indices), options} {
+        start_workers();
     }
     BatchLoader(const BatchLoader&) = delete;
     BatchLoader& operator=(const BatchLoader&) = delete;
@@ -72,42 +65,55 @@ class BatchLoader {
         {
             const std::lock_guard lock{mutex_};
             stop_ = true;
+            abandoned_ = true;
         }
-        wake_worker_.notify_one();
-        worker_.join();
+        wake_workers_.notify_all();
+        for (std::thread& thread : threads_) { thread.join(); }
     }
 
     /// Begins epoch `epoch` ≥ 0 at batch `first_batch` in [0, batches()], as a resumed run does; whatever was left of
-    /// another epoch is dropped, and the batch last returned is no longer valid.
+    /// another epoch is dropped, and the batch last returned is no longer valid. Waits for samples that are being
+    /// prepared for that.
     void start_epoch(int epoch, int first_batch = 0) {
         if (epoch < 0) { fail("epoch", epoch, "at least 0"); }
         if (first_batch < 0 || first_batch > batches_) {
             fail("first_batch", first_batch, "0 to " + std::to_string(batches_));
         }
         {
-            const std::lock_guard lock{mutex_};
-            ++generation_;
+            std::unique_lock lock{mutex_};
+            running_ = false;
+            abandoned_ = true;
+            wake_user_.wait(lock, [this] { return busy_ == 0; });
+            abandoned_ = false;
+            std::copy(indices_.begin(), indices_.end(), order_.begin());
+            if (options_.shuffle) { shuffle_indices(order_, options_.seed, epoch); }
+            for (Slot& slot : slots_) {
+                slot.ready = false;
+                slot.error = nullptr;
+            }
             epoch_ = epoch;
-            prepared_ = returned_ = first_batch;
-            holding_ = false;
-            ordered_ = false;
+            claimed_ = returned_ = first_batch;
+            holding_ = failed_ = false;
             running_ = true;
-            error_ = nullptr;
         }
-        wake_worker_.notify_one();
+        wake_workers_.notify_all();
     }
 
     /// The next batch, valid until the next call of next() or start_epoch(); null at the end of the epoch and before
-    /// the first one. Waits where the thread is behind. Never allocates. Rethrows what stopped the thread.
+    /// the first one. Waits where the threads are behind. Never allocates. Where preparing this batch failed, throws
+    /// what it threw, and again until an epoch is started.
     const MiniBatch* next() {
         std::unique_lock lock{mutex_};
         holding_ = false;
-        wake_worker_.notify_one();
+        wake_workers_.notify_one();
         if (!running_ || returned_ == batches_) { return nullptr; }
-        wake_user_.wait(lock, [this] { return prepared_ > returned_ || error_ != nullptr; });
-        if (prepared_ == returned_) { std::rethrow_exception(error_); }
+        Slot& slot = slot_of(returned_);
+        wake_user_.wait(lock, [&] { return slot.ready; });
+        if (slot.error != nullptr) { std::rethrow_exception(slot.error); }
+        slot.ready = false;
         holding_ = true;
-        return &slot_of(returned_++).batch;
+        ++returned_;
+        return &slot.batch;
     }
 
     /// Batches in an epoch.
@@ -116,37 +122,95 @@ class BatchLoader {
     [[nodiscard]] std::size_t samples() const {
         return std::min(indices_.size(), static_cast<std::size_t>(batches_) * batch_capacity());
     }
+    /// Of the batches' samples.
+    [[nodiscard]] Shape shape() const { return shape_; }
     [[nodiscard]] const LoaderOptions& options() const { return options_; }
 
   private:
+    using SourcePointer = std::shared_ptr<const ImageSource>;  // one that owns, or one that does not
+
     struct Slot {
         AlignedArray<float> images;
-        std::vector<std::int32_t> labels;
+        std::vector<std::int32_t> labels, second_labels;
         MiniBatch batch;
+        bool ready = false;        // prepared and not yet with the user
+        std::exception_ptr error;  // what preparing it threw instead
     };
+
+    /// What a thread has for itself.
+    struct Worker {
+        SamplePipeline prepare;
+        std::optional<Mixup> mix;
+    };
+
+    BatchLoader(SourcePointer source, std::vector<std::uint32_t> indices, LoaderOptions options)
+        : source_{std::move(source)},
+          indices_{std::move(indices)},
+          options_{options},
+          shape_{batch_shape(*source_, options)},
+          table_{source_->normalization(), shape_.channels} {
+        check();
+        const std::size_t n = indices_.size(), b = batch_capacity();
+        const auto workers = static_cast<std::size_t>(options_.workers);
+        batches_ = static_cast<int>(options_.drop_last ? n / b : (n + b - 1) / b);
+        order_ = indices_;
+        slots_ = std::vector<Slot>(workers + 2);  // one with the user, one ready, one being filled by each
+        for (Slot& slot : slots_) {
+            slot.images = AlignedArray<float>{b * sample_size()};
+            slot.labels.resize(b);
+            if (options_.mixup > 0) { slot.second_labels.resize(b); }
+        }
+        workers_.reserve(workers);
+        for (std::size_t i = 0; i < workers; ++i) {
+            workers_.push_back({SamplePipeline{*source_, options_, shape_, table_}, std::nullopt});
+            if (options_.mixup > 0) { workers_.back().mix.emplace(options_.mixup, options_.batch_size, sample_size()); }
+        }
+    }
+
+    /// In the body of the public constructors, where the destructor already joins the threads that were started.
+    void start_workers() {
+        threads_.reserve(workers_.size());
+        for (Worker& worker : workers_) {
+            threads_.emplace_back([this, &worker] { work(worker); });
+        }
+    }
 
     template <class Value>
     [[noreturn]] static void fail(const std::string& what, Value value, const std::string& expected) {
         throw ArgumentError{"batch loader: " + what + " is " + std::to_string(value) + ", expected " + expected};
     }
 
-    void check() const {
-        if (options_.batch_size < 1) { fail("batch_size", options_.batch_size, "at least 1"); }
-        if (options_.crop_padding < 0) { fail("crop_padding", options_.crop_padding, "at least 0"); }
-        if (std::min({data_.shape.channels, data_.shape.height, data_.shape.width}) < 1) {
-            fail("smallest extent of the images",
-                 std::min({data_.shape.channels, data_.shape.height, data_.shape.width}), "at least 1");
+    /// Of valid options.
+    static Shape batch_shape(const ImageSource& source, const LoaderOptions& options) {
+        options.validate();
+        const Shape shape = options.shape == Shape{} ? source.shape() : options.shape;
+        if (shape == Shape{}) {
+            throw ArgumentError{"batch loader: the images differ in shape, expected options with the batches' shape"};
         }
-        if (data_.pixels.size() != data_.size() * sample_size()) {
-            fail("number of pixel bytes", data_.pixels.size(),
-                 std::to_string(data_.size()) + " samples of " + std::to_string(sample_size()));
+        return shape;
+    }
+
+    void check() const {
+        const int longer = std::max(shape_.height, shape_.width);
+        if (options_.shorter_side != 0 && options_.shorter_side < longer) {
+            fail("shorter_side", options_.shorter_side,
+                 "0, or at least the " + std::to_string(longer) + " pixels that are taken from it");
+        }
+        if (options_.augmentation.lighting > 0 && shape_.channels != 3) {
+            fail("channels for lighting", shape_.channels, "3");
+        }
+        if (options_.augmentation.jitter.on() && shape_.channels != 3 && shape_.channels != 1) {
+            fail("channels for changes of colour", shape_.channels, "3 or 1");
         }
         if (indices_.empty()) { fail("number of indices", 0, "at least 1"); }
+        const std::size_t classes = source_->class_names().size();
         for (const std::uint32_t i : indices_) {
-            if (i >= data_.size()) { fail("index", i, "less than the " + std::to_string(data_.size()) + " samples"); }
-            if (data_.labels[i] >= data_.class_names.size()) {
-                fail("label of sample " + std::to_string(i), data_.labels[i],
-                     "less than the " + std::to_string(data_.classes()) + " classes");
+            if (i >= source_->size()) {
+                fail("index", i, "less than the " + std::to_string(source_->size()) + " samples");
+            }
+            if (source_->label(i) >= classes) {
+                fail("label of sample " + std::to_string(i), source_->label(i),
+                     "less than the " + std::to_string(classes) + " classes");
             }
         }
         if (options_.drop_last && indices_.size() < batch_capacity()) {
@@ -156,83 +220,80 @@ class BatchLoader {
     }
 
     [[nodiscard]] std::size_t batch_capacity() const { return static_cast<std::size_t>(options_.batch_size); }
-    [[nodiscard]] std::size_t sample_size() const { return static_cast<std::size_t>(data_.shape.size()); }
+    [[nodiscard]] std::size_t sample_size() const { return static_cast<std::size_t>(shape_.size()); }
     [[nodiscard]] Slot& slot_of(int batch) { return slots_[static_cast<std::size_t>(batch) % slots_.size()]; }
 
-    /// The thread: fills free slots in order. While it fills one it does not hold the mutex, and an epoch that was
-    /// started meanwhile makes the result void.
-    void work() {
+    /// A thread: takes batches in their order and fills their slots, without holding the mutex meanwhile. After an
+    /// error nothing further is taken, so that all batches before the one that failed are still prepared, and then all
+    /// is still.
+    void work(Worker& worker) {
         std::unique_lock lock{mutex_};
         for (;;) {
-            wake_worker_.wait(lock, [this] { return stop_ || has_work(); });
+            wake_workers_.wait(lock, [this] { return stop_ || has_work(); });
             if (stop_) { return; }
-            const std::uint64_t generation = generation_;
-            const int epoch = epoch_, batch = prepared_;
-            const bool reorder = !std::exchange(ordered_, true);
+            const int batch = claimed_++;
+            ++busy_;
+            Slot& slot = slot_of(batch);
             std::exception_ptr error;
             lock.unlock();
             try {
-                if (reorder) { set_order(epoch); }
-                fill(slot_of(batch), epoch, batch);
+                fill(slot, worker, batch);
             } catch (...) { error = std::current_exception(); }
             lock.lock();
-            if (generation != generation_) { continue; }
-            if (error != nullptr) {
-                error_ = error;
-            } else {
-                ++prepared_;
-            }
+            --busy_;
+            failed_ = failed_ || error != nullptr;
+            slot.error = std::move(error);
+            slot.ready = true;  // start_epoch() takes that back where the batch was abandoned
             wake_user_.notify_one();
         }
     }
 
-    /// A slot is free when neither a batch waiting in it nor the one the user holds is there.
+    /// Slots are in use from the batch that the user holds to the last one taken.
     [[nodiscard]] bool has_work() const {
-        const int in_use = prepared_ - returned_ + (holding_ ? 1 : 0);
-        return running_ && error_ == nullptr && prepared_ < batches_ && in_use < static_cast<int>(slots_.size());
+        const int in_use = claimed_ - returned_ + (holding_ ? 1 : 0);
+        return running_ && !failed_ && claimed_ < batches_ && in_use < static_cast<int>(slots_.size());
     }
 
-    void set_order(int epoch) {
-        std::copy(indices_.begin(), indices_.end(), order_.begin());
-        if (options_.shuffle) { shuffle_indices(order_, options_.seed, epoch); }
-    }
-
-    void fill(Slot& slot, int epoch, int batch) const {
-        if (data_.pixels.size() != data_.size() * sample_size()) {
-            fail("number of pixel bytes", data_.pixels.size(), "a data set that stays as it was");
-        }
+    void fill(Slot& slot, Worker& worker, int batch) const {
         const std::size_t begin = static_cast<std::size_t>(batch) * batch_capacity();
         const std::size_t n = std::min(batch_capacity(), order_.size() - begin);
         const std::span<const std::uint32_t> ids = std::span{order_}.subspan(begin, n);
         for (std::size_t i = 0; i < n; ++i) {
-            const Placement placement =
-                options_.augment ? random_placement(options_.seed, epoch, ids[i], options_.crop_padding, options_.flip)
-                                 : Placement{};
-            place_image(data_.image(ids[i]), data_.shape, table_, placement, slot.images.data() + i * sample_size());
-            slot.labels[i] = data_.labels[ids[i]];
+            if (abandoned_) { return; }
+            worker.prepare(ids[i], epoch_, slot.images.data() + i * sample_size());
+            slot.labels[i] = source_->label(ids[i]);
         }
-        slot.batch = {slot.images.span().first(n * sample_size()), std::span{slot.labels}.first(n), ids,
-                      static_cast<int>(n)};
+        const std::span<float> images = slot.images.span().first(n * sample_size());
+        const std::span<std::int32_t> labels = std::span{slot.labels}.first(n);
+        slot.batch = {images, labels, ids, static_cast<int>(n)};
+        if (worker.mix) {
+            const std::span<std::int32_t> second = std::span{slot.second_labels}.first(n);
+            slot.batch.mix = (*worker.mix)(options_.seed, epoch_, batch, images, labels, second);
+            slot.batch.second_labels = second;
+        }
     }
 
-    const Dataset& data_;
+    const SourcePointer source_;
     const std::vector<std::uint32_t> indices_;
     const LoaderOptions options_;
+    const Shape shape_;
     const ByteTable table_;
     int batches_ = 0;
 
-    std::vector<std::uint32_t> order_;  // of this epoch; the thread's
-    std::array<Slot, 3> slots_;         // one with the user, one ready, one being filled
-
-    std::mutex mutex_;  // guards everything below
-    std::condition_variable wake_worker_, wake_user_;
-    std::uint64_t generation_ = 0;
+    // Of the current epoch: written by start_epoch() while no thread is busy, read by those that are.
+    std::vector<std::uint32_t> order_;
     int epoch_ = 0;
-    int prepared_ = 0, returned_ = 0;  // batches of this epoch
-    bool holding_ = false, ordered_ = false, running_ = false, stop_ = false;
-    std::exception_ptr error_;
+    std::atomic<bool> abandoned_ = false;  // what is being prepared is not wanted any more
 
-    std::thread worker_;
+    std::mutex mutex_;  // guards everything below, but for what a slot holds while a thread fills it or the user has it
+    std::condition_variable wake_workers_, wake_user_;
+    std::vector<Slot> slots_;
+    int claimed_ = 0, returned_ = 0;  // batches of this epoch
+    int busy_ = 0;                    // threads that are filling a slot
+    bool holding_ = false, running_ = false, failed_ = false, stop_ = false;
+
+    std::vector<Worker> workers_;
+    std::vector<std::thread> threads_;
 };
 
 }  // namespace ctnn::inline CTNN_ISA

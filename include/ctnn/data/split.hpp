@@ -39,12 +39,17 @@ inline std::pair<std::vector<std::uint32_t>, std::vector<std::uint32_t>> split_b
     return {std::move(training), std::move(held_out)};
 }
 
-/// Shuffles in place (Fisher and Yates); the order depends on (seed, epoch) and the order before.
-constexpr void shuffle_indices(std::span<std::uint32_t> indices, std::uint64_t seed, int epoch) {
-    Random random{seed, Stream::shuffle, static_cast<std::uint64_t>(epoch)};
+/// Shuffles in place (Fisher and Yates) with numbers from `random`.
+constexpr void shuffle(std::span<std::uint32_t> indices, Random& random) {
     for (std::size_t i = indices.size(); i > 1; --i) {
         std::swap(indices[i - 1], indices[random.below(static_cast<std::uint32_t>(i))]);
     }
+}
+
+/// Shuffles in place; the order depends on (seed, epoch) and the order before.
+constexpr void shuffle_indices(std::span<std::uint32_t> indices, std::uint64_t seed, int epoch) {
+    Random random{seed, Stream::shuffle, static_cast<std::uint64_t>(epoch)};
+    shuffle(indices, random);
 }
 
 }  // namespace ctnn::inline CTNN_ISA

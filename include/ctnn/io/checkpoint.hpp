@@ -1,11 +1,12 @@
 // A trainer as a file: everything that an unbroken run would still know, in one safetensors file of its own.
 #pragma once
 
-#include <charconv>
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string>
-#include <type_traits>
+#include <string_view>
 #include <vector>
 
 #include <ctnn/io/json_parser.hpp>
@@ -16,30 +17,19 @@ namespace ctnn::inline CTNN_ISA {
 
 namespace detail {
 
-/// The text of a setting that reads back as the same: a double with the fewest digits, a bool as 0 or 1, an
-/// enumeration by its name.
-template <class N>
-std::string exact(N value) {
-    if constexpr (std::is_same_v<N, double>) {
-        return shortest(value);
-    } else if constexpr (std::is_enum_v<N>) {
-        return std::string{name(value)};
-    } else {
-        return std::to_string(value);
-    }
-}
+inline constexpr const char* trainer_format = "ctnn trainer 2";
 
 inline SafetensorsMetadata trainer_metadata(const TrainerSettings& settings, const TrainerProgress& progress) {
-    SafetensorsMetadata metadata{{"format", "ctnn trainer 1"},
-                                 {"epoch", exact(progress.epoch)},
-                                 {"batch", exact(progress.batch)},
-                                 {"step", exact(progress.step)},
-                                 {"epoch_loss_sum", exact(progress.loss.loss_sum)},
-                                 {"epoch_correct", exact(progress.loss.correct)},
-                                 {"epoch_count", exact(progress.loss.count)},
-                                 {"loss", "cross_entropy"},
-                                 {"optimizer", "sgd"}};
-    for_each_setting(settings, [&](const char* key, auto value) { metadata.emplace_back(key, exact(value)); });
+    SafetensorsMetadata metadata{{"format", trainer_format},
+                                 {"epoch", setting_text(progress.epoch)},
+                                 {"batch", setting_text(progress.batch)},
+                                 {"step", setting_text(progress.step)},
+                                 {"epoch_loss_sum", setting_text(progress.loss.loss_sum)},
+                                 {"epoch_correct", setting_text(progress.loss.correct)},
+                                 {"epoch_count", setting_text(progress.loss.count)},
+                                 {"epoch_weight", setting_text(progress.loss.weight)}};
+    for_each_setting(settings,
+                     [&](const char* key, const auto& value) { metadata.emplace_back(key, setting_text(value)); });
     return metadata;
 }
 
@@ -54,27 +44,13 @@ struct MetadataReader {
         }
         return *value;
     }
-    template <class N>
-    void read(const char* key, N& to) const {
-        const std::string& value = text(key);
-        N number{};
-        const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-        if (error != std::errc{} || end != value.data() + value.size()) {
-            throw FileError(file.source + ": metadata '" + key + "' is '" + value + "'; expected a number");
-        }
-        to = number;
-    }
-    void read(const char* key, bool& to) const {
-        int number = 0;
-        read(key, number);
-        to = number != 0;
-    }
-    template <class Enum>
-        requires std::is_enum_v<Enum>
-    void read(const char* key, Enum& to) const {
+    template <class Value>
+    void read(const char* key, Value& to) const {
         try {
-            parse_name(text(key), to);
-        } catch (const ArgumentError& error) { throw FileError(file.source + ": " + error.what()); }
+            parse_setting(text(key), to);
+        } catch (const ArgumentError& error) {
+            throw FileError(file.source + ": metadata '" + key + "': " + error.what());
+        }
     }
     void expect(const char* key, const std::string& expected) const {
         if (text(key) != expected) {
@@ -88,24 +64,47 @@ struct MetadataReader {
 
 /// A loader's settings as `further` metadata for save_trainer and load_trainer: they decide a run's numbers too.
 inline SafetensorsMetadata loader_metadata(const LoaderOptions& options) {
-    return {{"loader_batch_size", detail::exact(options.batch_size)},
-            {"loader_seed", detail::exact(options.seed)},
-            {"shuffle", detail::exact(options.shuffle)},
-            {"augment", detail::exact(options.augment)},
-            {"crop_padding", detail::exact(options.crop_padding)},
-            {"flip", detail::exact(options.flip)},
-            {"drop_last", detail::exact(options.drop_last)}};
+    SafetensorsMetadata metadata;
+    for_each_setting(options, [&](const char* key, auto value) { metadata.emplace_back(key, setting_text(value)); });
+    return metadata;
 }
 
-/// Writes parameters, running statistics, velocity, progress and all settings of a trainer, atomically, and `further`
-/// settings of the caller's, such as the loader's. The bytes hold no time, path or number of threads. Throws FileError.
+namespace detail {
+
+/// Names in a trainer's file: the optimizer's arenas and the averaged model lie under prefixes.
+template <Network Net, class T>
+struct TrainerPrefixes {
+    std::vector<std::string> states, arenas{""}, buffers{""};
+
+    explicit TrainerPrefixes(const Trainer<Net, T>& trainer) {
+        for (const std::string_view name : trainer.optimizer().names()) { states.push_back(std::string{name} + "."); }
+        arenas.insert(arenas.end(), states.begin(), states.end());
+        if (trainer.settings().ema_decay > 0.0) {
+            arenas.emplace_back("ema.");
+            buffers.emplace_back("ema.");
+        }
+    }
+};
+
+}  // namespace detail
+
+/// Writes parameters, running statistics, the optimizer's state, the averaged model, progress and all settings of a
+/// trainer, atomically, and `further` settings of the caller's, such as the loader's. The bytes hold no time, path
+/// or number of threads. Throws FileError.
 template <Network Net, class T>
 void save_trainer(const std::filesystem::path& path, const Trainer<Net, T>& trainer,
                   const SafetensorsMetadata& further = {}) {
+    const detail::TrainerPrefixes prefixes{trainer};
     StateDict<Net, T> state;
     state.add_arena(trainer.model().parameters().span());
     state.add_buffers(trainer.model().buffers());
-    state.add_arena(trainer.velocity().span(), "velocity.");
+    for (std::size_t i = 0; i < prefixes.states.size(); ++i) {
+        state.add_arena(trainer.optimizer().arenas()[i].span(), prefixes.states[i]);
+    }
+    if (trainer.settings().ema_decay > 0.0) {
+        state.add_arena(trainer.averaged().parameters().span(), "ema.");
+        state.add_buffers(trainer.averaged().buffers(), "ema.");
+    }
     SafetensorsMetadata metadata = detail::trainer_metadata(trainer.settings(), trainer.progress());
     metadata.insert(metadata.end(), further.begin(), further.end());
     save_safetensors(path, state.views(), metadata);
@@ -118,9 +117,7 @@ inline TrainerSettings load_trainer_settings(const std::filesystem::path& path) 
     const std::vector<std::byte> bytes = read_file(path);
     const SafetensorsFile file = parse_safetensors(bytes, path.string());
     const detail::MetadataReader reader{file};
-    reader.expect("format", "ctnn trainer 1");
-    reader.expect("loss", "cross_entropy");
-    reader.expect("optimizer", "sgd");
+    reader.expect("format", detail::trainer_format);
     TrainerSettings s;
     for_each_setting(s, [&](const char* key, auto& value) { reader.read(key, value); });
     return s;
@@ -135,11 +132,9 @@ void load_trainer(const std::filesystem::path& path, Trainer<Net, T>& trainer,
     const std::vector<std::byte> bytes = read_file(path);
     const SafetensorsFile file = parse_safetensors(bytes, path.string());
     const detail::MetadataReader reader{file};
-    reader.expect("format", "ctnn trainer 1");
-    State::check_arena(file);
+    reader.expect("format", detail::trainer_format);
+    State::check_arena(file);  // before the settings: another network says more than another rate
     State::check_buffers(file);
-    State::check_arena(file, "velocity.");
-    State::check_known(file, "velocity.");
     TrainerProgress progress;
     reader.read("epoch", progress.epoch);
     reader.read("batch", progress.batch);
@@ -147,13 +142,30 @@ void load_trainer(const std::filesystem::path& path, Trainer<Net, T>& trainer,
     reader.read("epoch_loss_sum", progress.loss.loss_sum);
     reader.read("epoch_correct", progress.loss.correct);
     reader.read("epoch_count", progress.loss.count);
+    reader.read("epoch_weight", progress.loss.weight);
     for (const auto& [key, value] : detail::trainer_metadata(trainer.settings(), progress)) {
         reader.expect(key.c_str(), value);
     }
-    for (const auto& [key, value] : further) { reader.expect(key.c_str(), value); }
+    const SafetensorsMetadata defaults = loader_metadata({});
+    for (const auto& setting : further) {
+        // A file from before the loader had an option was written with its default.
+        if (file.find_metadata(setting.first) == nullptr && std::ranges::count(defaults, setting) != 0) { continue; }
+        reader.expect(setting.first.c_str(), setting.second);
+    }
+    const detail::TrainerPrefixes prefixes{trainer};
+    for (const std::string& prefix : prefixes.arenas) { State::check_arena(file, prefix); }
+    for (const std::string& prefix : prefixes.buffers) { State::check_buffers(file, prefix); }
+    State::check_known(file, prefixes.arenas, prefixes.buffers);
+
     State::read_arena(file, trainer.model().parameters().span());
     State::read_buffers(file, trainer.model().buffers());
-    State::read_arena(file, trainer.velocity().span(), "velocity.");
+    for (std::size_t i = 0; i < prefixes.states.size(); ++i) {
+        State::read_arena(file, trainer.optimizer().arenas()[i].span(), prefixes.states[i]);
+    }
+    if (trainer.average()) {
+        State::read_arena(file, trainer.average()->parameters().span(), "ema.");
+        State::read_buffers(file, trainer.average()->buffers(), "ema.");
+    }
     trainer.resume_at(progress);
 }
 

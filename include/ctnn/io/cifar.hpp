@@ -1,8 +1,7 @@
-// CIFAR-10 in its binary layout (Krizhevsky, "Learning multiple layers of features from tiny images", 2009): files of
-// 10 000 records, each a label byte and 3072 pixel bytes in planes R, G, B.
+// CIFAR-10 and CIFAR-100 in their binary layout (Krizhevsky, "Learning multiple layers of features from tiny images",
+// 2009): records of a label byte, in CIFAR-100 of a coarse and a fine one, and 3072 pixel bytes in planes R, G, B.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -13,53 +12,98 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include <ctnn/core/error.hpp>
 #include <ctnn/data/dataset.hpp>
 #include <ctnn/io/file.hpp>
 
 namespace ctnn::inline CTNN_ISA {
 
+/// The names of CIFAR-10's classes, by label.
+inline std::vector<std::string> cifar10_class_names() {
+    return {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"};
+}
+
+/// The names of CIFAR-100's classes, by fine label.
+inline std::vector<std::string> cifar100_class_names() {
+    return {"apple",      "aquarium_fish", "baby",         "bear",       "beaver",      "bed",         "bee",
+            "beetle",     "bicycle",       "bottle",       "bowl",       "boy",         "bridge",      "bus",
+            "butterfly",  "camel",         "can",          "castle",     "caterpillar", "cattle",      "chair",
+            "chimpanzee", "clock",         "cloud",        "cockroach",  "couch",       "crab",        "crocodile",
+            "cup",        "dinosaur",      "dolphin",      "elephant",   "flatfish",    "forest",      "fox",
+            "girl",       "hamster",       "house",        "kangaroo",   "keyboard",    "lamp",        "lawn_mower",
+            "leopard",    "lion",          "lizard",       "lobster",    "man",         "maple_tree",  "motorcycle",
+            "mountain",   "mouse",         "mushroom",     "oak_tree",   "orange",      "orchid",      "otter",
+            "palm_tree",  "pear",          "pickup_truck", "pine_tree",  "plain",       "plate",       "poppy",
+            "porcupine",  "possum",        "rabbit",       "raccoon",    "ray",         "road",        "rocket",
+            "rose",       "sea",           "seal",         "shark",      "shrew",       "skunk",       "skyscraper",
+            "snail",      "snake",         "spider",       "squirrel",   "streetcar",   "sunflower",   "sweet_pepper",
+            "table",      "tank",          "telephone",    "television", "tiger",       "tractor",     "train",
+            "trout",      "tulip",         "turtle",       "wardrobe",   "whale",       "willow_tree", "wolf",
+            "woman",      "worm"};
+}
+
+/// CIFAR-100's training set statistics.
+inline Normalization cifar100_normalization() { return {{0.5071f, 0.4865f, 0.4409f}, {0.2673f, 0.2564f, 0.2762f}}; }
+
 namespace detail {
 
-inline constexpr Shape cifar10_shape{3, 32, 32};
-inline constexpr std::size_t cifar10_pixels = 3 * 32 * 32, cifar10_records = 10'000;
+inline constexpr Shape cifar_shape{3, 32, 32};
+inline constexpr std::size_t cifar_pixels = 3 * 32 * 32;
 
-/// Opens a batch and checks its size, so that six files are known to be there before any is read.
-inline InputFile open_cifar10_batch(const std::filesystem::path& path) {
-    constexpr std::uintmax_t expected = cifar10_records * (1 + cifar10_pixels);
+/// What the two sets differ in.
+struct CifarLayout {
+    std::vector<int> labels;  ///< classes that each label byte of a record tells apart; the last byte's are the set's
+    Normalization normalization;
+
+    [[nodiscard]] std::size_t record() const { return labels.size() + cifar_pixels; }
+};
+
+inline CifarLayout cifar10_layout() { return {{10}, cifar10_normalization()}; }
+inline CifarLayout cifar100_layout() { return {{20, 100}, cifar100_normalization()}; }
+
+/// A file of so many records, its size checked, so that all files are known to be there before any is read.
+inline InputFile open_cifar(const CifarLayout& layout, const std::filesystem::path& path, std::size_t records) {
     InputFile file{path};
-    if (file.size() != expected) {
-        throw FileError{path.string() + ": found " + std::to_string(file.size()) + " bytes, expected " +
-                        std::to_string(expected) + " (10000 records of a label and 3072 pixels)"};
+    if (file.size() != records * layout.record()) {
+        throw FileError{fmt::format("{}: found {} bytes, expected {} ({} records of {} and {} pixels)", path.string(),
+                                    file.size(), records * layout.record(), records,
+                                    layout.labels.size() == 1 ? "a label" : "two labels", cifar_pixels)};
     }
     return file;
 }
 
-/// Fills records [first, first + 10 000) of `out`.
-inline void read_cifar10_records(InputFile& file, Dataset& out, std::size_t first) {
-    const auto pixels = std::as_writable_bytes(std::span{out.pixels}).subspan(first * cifar10_pixels);
-    for (std::size_t i = 0; i < cifar10_records; ++i) {
-        std::byte label{};
-        file.read({&label, 1});
-        if (std::to_integer<std::size_t>(label) >= out.class_names.size()) {
-            throw FileError{file.path().string() + ": offset " + std::to_string(i * (1 + cifar10_pixels)) +
-                            ": found the label " + std::to_string(std::to_integer<int>(label)) + ", expected 0 to 9"};
+/// Reads whole files, one after the other, straight into place.
+inline Dataset read_cifar(const CifarLayout& layout, std::span<InputFile> files, std::vector<std::string> class_names) {
+    std::size_t records = 0;
+    for (const InputFile& file : files) { records += static_cast<std::size_t>(file.size()) / layout.record(); }
+    Dataset set{cifar_shape, std::vector<std::uint8_t>(records * cifar_pixels), std::vector<std::uint16_t>(records),
+                std::move(class_names), layout.normalization};
+    auto pixels = std::as_writable_bytes(std::span{set.pixels});
+    auto label = set.labels.begin();
+    for (InputFile& file : files) {
+        for (std::size_t offset = 0; offset < file.size(); offset += layout.record()) {
+            for (std::size_t i = 0; i < layout.labels.size(); ++i) {
+                std::byte byte{};
+                file.read({&byte, 1});
+                if (std::to_integer<int>(byte) >= layout.labels[i]) {
+                    throw FileError{fmt::format("{}: offset {}: found the label {}, expected 0 to {}",
+                                                file.path().string(), offset + i, std::to_integer<int>(byte),
+                                                layout.labels[i] - 1)};
+                }
+                *label = std::to_integer<std::uint16_t>(byte);
+            }
+            ++label;
+            file.read(pixels.first(cifar_pixels));
+            pixels = pixels.subspan(cifar_pixels);
         }
-        out.labels[first + i] = std::to_integer<std::uint16_t>(label);
-        file.read(pixels.subspan(i * cifar10_pixels, cifar10_pixels));
     }
-}
-
-inline Dataset read_cifar10_batches(std::span<InputFile> files, std::vector<std::string> class_names) {
-    const std::size_t records = files.size() * cifar10_records;
-    Dataset set{cifar10_shape, std::vector<std::uint8_t>(records * cifar10_pixels), std::vector<std::uint16_t>(records),
-                std::move(class_names), cifar10_normalization()};
-    for (std::size_t i = 0; i < files.size(); ++i) { read_cifar10_records(files[i], set, i * cifar10_records); }
     return set;
 }
 
-/// The ten names of batches.meta.txt, one a line, blank lines aside.
-inline std::vector<std::string> read_cifar10_class_names(const std::filesystem::path& path) {
+/// The lines of a text file, without blank ones and blanks at their ends.
+inline std::vector<std::string> read_names(const std::filesystem::path& path) {
     const auto bytes = read_file(path);
     std::istringstream text{std::string{reinterpret_cast<const char*>(bytes.data()), bytes.size()}};
     std::vector<std::string> names;
@@ -67,44 +111,62 @@ inline std::vector<std::string> read_cifar10_class_names(const std::filesystem::
         line.erase(line.find_last_not_of(" \t\r") + 1);
         if (!line.empty()) { names.push_back(line); }
     }
-    if (names.size() != 10) {
-        throw FileError{path.string() + ": found " + std::to_string(names.size()) + " class names, expected 10"};
+    return names;
+}
+
+/// The names in a file, or `standard` where there is none.
+inline std::vector<std::string> read_cifar_class_names(const std::filesystem::path& path,
+                                                       std::vector<std::string> standard) {
+    std::error_code ignored;
+    if (!std::filesystem::exists(path, ignored)) { return standard; }
+    auto names = read_names(path);
+    if (names.size() != standard.size()) {
+        throw FileError{
+            fmt::format("{}: found {} class names, expected {}", path.string(), names.size(), standard.size())};
     }
     return names;
 }
 
-}  // namespace detail
-
-/// The names of CIFAR-10's classes, by label.
-inline std::vector<std::string> cifar10_class_names() {
-    return {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"};
-}
-
-/// One batch file: 10 000 samples under the standard class names. Throws FileError.
-inline Dataset read_cifar10_batch(const std::filesystem::path& path) {
-    auto file = detail::open_cifar10_batch(path);
-    return detail::read_cifar10_batches({&file, 1}, cifar10_class_names());
-}
-
-/// The whole set from a directory: data_batch_1.bin to data_batch_5.bin in this order for training, test_batch.bin for
-/// testing, and class names from batches.meta.txt where it exists. The pixels are read straight into place. Throws
-/// FileError, naming the file and offset, for a missing directory or file, a wrong size, a label above 9.
-inline TrainTest read_cifar10(const std::filesystem::path& directory) {
+inline void require_cifar_directory(const std::filesystem::path& directory, const char* what) {
     std::error_code ignored;
     if (!std::filesystem::is_directory(directory, ignored)) {
-        throw FileError{directory.string() +
-                        ": found no directory, expected one with CIFAR-10's data_batch_1.bin to "
-                        "data_batch_5.bin and test_batch.bin"};
+        throw FileError{fmt::format("{}: found no directory, expected one with {}", directory.string(), what)};
     }
+}
+
+}  // namespace detail
+
+/// One batch file of CIFAR-10: 10 000 samples under the standard class names. Throws FileError.
+inline Dataset read_cifar10_batch(const std::filesystem::path& path) {
+    const auto layout = detail::cifar10_layout();
+    auto file = detail::open_cifar(layout, path, 10'000);
+    return detail::read_cifar(layout, {&file, 1}, cifar10_class_names());
+}
+
+/// CIFAR-10 from a directory: data_batch_1.bin to data_batch_5.bin in this order for training, test_batch.bin for
+/// testing, and class names from batches.meta.txt where it exists. Throws FileError, naming the file and offset, for a
+/// missing directory or file, a wrong size, a label above 9.
+inline TrainTest read_cifar10(const std::filesystem::path& directory) {
+    detail::require_cifar_directory(directory, "CIFAR-10's data_batch_1.bin to data_batch_5.bin and test_batch.bin");
+    const auto layout = detail::cifar10_layout();
     std::vector<InputFile> train;
     for (int i = 1; i <= 5; ++i) {
-        train.push_back(detail::open_cifar10_batch(directory / ("data_batch_" + std::to_string(i) + ".bin")));
+        train.push_back(detail::open_cifar(layout, directory / fmt::format("data_batch_{}.bin", i), 10'000));
     }
-    auto test = detail::open_cifar10_batch(directory / "test_batch.bin");
-    const auto meta = directory / "batches.meta.txt";
-    const auto names =
-        std::filesystem::exists(meta, ignored) ? detail::read_cifar10_class_names(meta) : cifar10_class_names();
-    return {detail::read_cifar10_batches(train, names), detail::read_cifar10_batches({&test, 1}, names)};
+    auto test = detail::open_cifar(layout, directory / "test_batch.bin", 10'000);
+    const auto names = detail::read_cifar_class_names(directory / "batches.meta.txt", cifar10_class_names());
+    return {detail::read_cifar(layout, train, names), detail::read_cifar(layout, {&test, 1}, names)};
+}
+
+/// CIFAR-100 from a directory, by its 100 fine labels: train.bin, test.bin, and class names from fine_label_names.txt
+/// where it exists. Throws FileError as read_cifar10 does.
+inline TrainTest read_cifar100(const std::filesystem::path& directory) {
+    detail::require_cifar_directory(directory, "CIFAR-100's train.bin and test.bin");
+    const auto layout = detail::cifar100_layout();
+    auto train = detail::open_cifar(layout, directory / "train.bin", 50'000);
+    auto test = detail::open_cifar(layout, directory / "test.bin", 10'000);
+    const auto names = detail::read_cifar_class_names(directory / "fine_label_names.txt", cifar100_class_names());
+    return {detail::read_cifar(layout, {&train, 1}, names), detail::read_cifar(layout, {&test, 1}, names)};
 }
 
 }  // namespace ctnn::inline CTNN_ISA

@@ -62,21 +62,20 @@ class StateDict {
             detail::for_stored_and_canonical(slot.spec.dims, [&](std::int64_t stored, std::int64_t canonical) {
                 values[static_cast<std::size_t>(canonical)] = arena[static_cast<std::size_t>(slot.offset + stored)];
             });
-            views_.push_back(
-                tensor_view(prefix + std::string{slot.name.view()}, shape_of(slot.spec), std::span{values}));
+            views_.push_back(tensor_view(key(prefix, slot.name), shape_of(slot.spec), std::span{values}));
         }
     }
     /// Adds the running statistics, as PyTorch's batch norm does: running_mean, running_var, num_batches_tracked.
-    void add_buffers(const Buffers<Net, T>& buffers) {
+    void add_buffers(const Buffers<Net, T>& buffers, const std::string& prefix = "") {
         for (const BufferSlot& slot : Layout::buffers) {
             const auto n = static_cast<std::size_t>(slot.channels);
             const auto add = [&](const Name& name, std::int64_t offset) {
                 const auto values = buffers.span().subspan(static_cast<std::size_t>(offset), n);
-                views_.push_back(tensor_view(std::string{name.view()}, {slot.channels}, values));
+                views_.push_back(tensor_view(key(prefix, name), {slot.channels}, values));
             };
             add(slot.mean, slot.mean_offset);
             add(slot.variance, slot.variance_offset);
-            views_.push_back(tensor_view(std::string{slot.batches.view()}, {}, std::span{&buffers.batches_tracked, 1}));
+            views_.push_back(tensor_view(key(prefix, slot.batches), {}, std::span{&buffers.batches_tracked, 1}));
         }
     }
     [[nodiscard]] std::span<const TensorView> views() const { return views_; }
@@ -88,29 +87,35 @@ class StateDict {
     /// Throws FileError unless the file holds every tensor of an arena in the right type and shape.
     static void check_arena(const SafetensorsFile& file, const std::string& prefix = "") {
         for (const ParameterSlot& slot : Layout::slots) {
-            static_cast<void>(file.require(prefix + std::string{slot.name.view()}, dtype_of<T>(), shape_of(slot.spec)));
+            static_cast<void>(file.require(key(prefix, slot.name), dtype_of<T>(), shape_of(slot.spec)));
         }
     }
-    static void check_buffers(const SafetensorsFile& file) {
+    static void check_buffers(const SafetensorsFile& file, const std::string& prefix = "") {
         for (const BufferSlot& slot : Layout::buffers) {
             const std::array<std::int64_t, 1> shape{slot.channels};
-            static_cast<void>(file.require(slot.mean.view(), dtype_of<T>(), shape));
-            static_cast<void>(file.require(slot.variance.view(), dtype_of<T>(), shape));
-            static_cast<void>(file.require(slot.batches.view(), Dtype::i64, {}));
+            static_cast<void>(file.require(key(prefix, slot.mean), dtype_of<T>(), shape));
+            static_cast<void>(file.require(key(prefix, slot.variance), dtype_of<T>(), shape));
+            static_cast<void>(file.require(key(prefix, slot.batches), Dtype::i64, {}));
         }
     }
-    /// Throws FileError where the file holds a tensor that is neither a model's nor one of an arena under `prefix`.
-    static void check_known(const SafetensorsFile& file, const std::string& prefix = "") {
+    /// Throws FileError where the file holds a tensor that is neither one of an arena nor one of buffers, under these
+    /// prefixes.
+    static void check_known(const SafetensorsFile& file, std::span<const std::string> arenas = no_prefix,
+                            std::span<const std::string> buffers = no_prefix) {
         for (const TensorView& tensor : file.tensors) {
-            const std::string& name = tensor.name;
-            const bool parameter = std::ranges::any_of(Layout::slots, [&](const ParameterSlot& slot) {
-                return name == slot.name.view() || name == prefix + std::string{slot.name.view()};
+            const auto is = [&](const std::string& prefix, const Name& name) {
+                return tensor.name == key(prefix, name);
+            };
+            const bool parameter = std::ranges::any_of(arenas, [&](const std::string& prefix) {
+                return std::ranges::any_of(Layout::slots, [&](const auto& slot) { return is(prefix, slot.name); });
             });
-            const bool buffer = std::ranges::any_of(Layout::buffers, [&](const BufferSlot& slot) {
-                return name == slot.mean.view() || name == slot.variance.view() || name == slot.batches.view();
+            const bool buffer = std::ranges::any_of(buffers, [&](const std::string& prefix) {
+                return std::ranges::any_of(Layout::buffers, [&](const BufferSlot& slot) {
+                    return is(prefix, slot.mean) || is(prefix, slot.variance) || is(prefix, slot.batches);
+                });
             });
             if (!parameter && !buffer) {
-                throw FileError(file.source + ": tensor " + detail::shown(name) + ": found " +
+                throw FileError(file.source + ": tensor " + detail::shown(tensor.name) + ": found " +
                                 detail::shown(tensor.dtype, tensor.shape) + ", expected none of this name");
             }
         }
@@ -121,23 +126,30 @@ class StateDict {
         std::vector<T> values;
         for (const ParameterSlot& slot : Layout::slots) {
             values.resize(static_cast<std::size_t>(slot.spec.dims.count()));
-            file.find(prefix + std::string{slot.name.view()})->copy_to(values);
+            file.find(key(prefix, slot.name))->copy_to(values);
             detail::for_stored_and_canonical(slot.spec.dims, [&](std::int64_t stored, std::int64_t canonical) {
                 arena[static_cast<std::size_t>(slot.offset + stored)] = values[static_cast<std::size_t>(canonical)];
             });
         }
     }
-    static void read_buffers(const SafetensorsFile& file, Buffers<Net, T>& buffers) {
+    static void read_buffers(const SafetensorsFile& file, Buffers<Net, T>& buffers, const std::string& prefix = "") {
         for (const BufferSlot& slot : Layout::buffers) {
             const auto n = static_cast<std::size_t>(slot.channels);
-            file.find(slot.mean.view())->copy_to(buffers.span().subspan(static_cast<std::size_t>(slot.mean_offset), n));
-            file.find(slot.variance.view())
-                ->copy_to(buffers.span().subspan(static_cast<std::size_t>(slot.variance_offset), n));
-            file.find(slot.batches.view())->copy_to(std::span{&buffers.batches_tracked, 1});
+            const auto tensor = [&](const Name& name) { return file.find(key(prefix, name)); };
+            tensor(slot.mean)->copy_to(buffers.span().subspan(static_cast<std::size_t>(slot.mean_offset), n));
+            tensor(slot.variance)->copy_to(buffers.span().subspan(static_cast<std::size_t>(slot.variance_offset), n));
+            tensor(slot.batches)->copy_to(std::span{&buffers.batches_tracked, 1});
         }
     }
 
   private:
+    inline static const std::array<std::string, 1> no_prefix{""};
+
+    static std::string key(std::string prefix, const Name& name) {
+        prefix += name.view();
+        return prefix;
+    }
+
     std::vector<std::vector<T>> floats_;
     std::vector<TensorView> views_;
 };

@@ -1,20 +1,20 @@
-// Passes over contiguous parameter memory: the fused SGD update and the sum of squares that clipping needs.
+// Passes over a network's arenas: the fused updates of the optimizers, sums of gradients, averages of weights.
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstddef>
-#include <cstdint>
 #include <span>
 
-#include <ctnn/core/arena.hpp>
 #include <ctnn/core/config.hpp>
 #include <ctnn/core/parallel.hpp>
+#include <ctnn/kernels/simd.hpp>
+#include <ctnn/kernels/squares.hpp>
 
 namespace ctnn::inline CTNN_ISA {
 
-/// The numbers of one update.
+/// torch.optim.SGD: g = gradient_scale·g + weight_decay·w; v = momentum·v + g; w −= lr·(nesterov ? g + momentum·v : v).
+/// Velocity, the first state, begins as zeros; with momentum 0 it is not touched.
 struct SgdStep {
     double lr = 0.0, momentum = 0.0;
     bool nesterov = false;
@@ -22,15 +22,49 @@ struct SgdStep {
     double gradient_scale = 1.0;  ///< from clipping; applied before decay
 };
 
+/// torch.optim.Adam and AdamW: g = gradient_scale·g, and either g += weight_decay·w or, decoupled, w −=
+/// lr·weight_decay·w; m = β₁m + (1 − β₁)g; v = β₂v + (1 − β₂)g²; w −= lr / (1 − β₁ᵗ) · m / (√(v / (1 − β₂ᵗ)) + eps).
+/// The states are m and v, which begin as zeros.
+struct AdamStep {
+    double lr = 0.0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+    double weight_decay = 0.0;
+    bool decoupled = false;
+    double gradient_scale = 1.0;
+    double correction1 = 1.0, correction2 = 1.0;  ///< 1 − β₁ᵗ and 1 − β₂ᵗ
+};
+
+/// Elements [begin, end) of an arena, which take a step of their own: a tensor's.
+template <class Step>
+struct UpdateRange {
+    std::size_t begin = 0, end = 0;
+    Step step{};
+};
+
+/// The arenas of an update, of one layout, which do not overlap; states that the step does not have are null.
+template <class T>
+struct UpdateArenas {
+    T* weights = nullptr;
+    const T* gradients = nullptr;
+    T* first = nullptr;
+    T* second = nullptr;
+};
+
 namespace detail {
 
-/// Elements a thread takes at a time: 64 KiB of floats from each array, enough to make starting it worth while.
-inline constexpr std::size_t update_chunk = 16384;
+/// Calls f(begin, size) for chunks of [0, n), each once, on all threads.
+template <class F>
+void for_chunks(std::size_t n, int threads, F&& f) {
+    const auto chunks = static_cast<int>((n + update_chunk - 1) / update_chunk);
+    parallel_for(chunks, threads, [&](int c, int) {
+        const std::size_t begin = static_cast<std::size_t>(c) * update_chunk;
+        f(begin, std::min(update_chunk, n - begin));
+    });
+}
 
 enum class Velocity { none, plain, nesterov };
 
 template <Velocity V, class T>
-void sgd_chunk(T* __restrict w, const T* __restrict gradient, T* __restrict velocity, std::size_t n,
+void sgd_range(T* __restrict w, const T* __restrict gradient, T* __restrict velocity, std::size_t n,
                const SgdStep& step) {
     const T lr = static_cast<T>(step.lr), momentum = static_cast<T>(step.momentum);
     const T decay = static_cast<T>(step.weight_decay), scale = static_cast<T>(step.gradient_scale);
@@ -46,82 +80,79 @@ void sgd_chunk(T* __restrict w, const T* __restrict gradient, T* __restrict velo
     }
 }
 
-template <Velocity V, class T>
-void sgd_chunks(std::span<T> weights, std::span<const T> gradients, std::span<T> velocity, const SgdStep& step,
-                int threads) {
-    const std::size_t n = weights.size();
-    const auto chunks = static_cast<int>((n + update_chunk - 1) / update_chunk);
-    parallel_for(chunks, threads, [&](int c, int) {
-        const std::size_t begin = static_cast<std::size_t>(c) * update_chunk;
-        sgd_chunk<V>(weights.data() + begin, gradients.data() + begin,
-                     V == Velocity::none ? nullptr : velocity.data() + begin, std::min(update_chunk, n - begin), step);
-    });
+template <class T>
+void update_range(const SgdStep& step, const UpdateArenas<T>& at, std::size_t begin, std::size_t n) {
+    T* const w = at.weights + begin;
+    const T* const g = at.gradients + begin;
+    if (step.momentum == 0.0) {
+        sgd_range<Velocity::none>(w, g, static_cast<T*>(nullptr), n, step);
+    } else if (step.nesterov) {
+        sgd_range<Velocity::nesterov>(w, g, at.first + begin, n, step);
+    } else {
+        sgd_range<Velocity::plain>(w, g, at.first + begin, n, step);
+    }
 }
 
-/// In 16 double sums, added pairwise at the end: independent of the vector width. A float's square is exact in
-/// double, so for floats the result is also independent of fused multiply-add.
+/// By vectors: compilers leave a loop with a square root, which may set errno, as it is.
 template <class T>
-double sum_of_squares_chunk(const T* x, std::size_t n) {
-    constexpr std::size_t lanes = 16;
-    std::array<double, lanes> sum{};
-    std::size_t i = 0;
-    for (; i + lanes <= n; i += lanes) {
-        for (std::size_t k = 0; k < lanes; ++k) {
-            const auto v = static_cast<double>(x[i + k]);
-            sum[k] += v * v;
-        }
-    }
-    for (std::size_t k = 0; i < n; ++i, ++k) {
-        const auto v = static_cast<double>(x[i]);
-        sum[k] += v * v;
-    }
-    for (std::size_t half = lanes / 2; half > 0; half /= 2) {
-        for (std::size_t k = 0; k < half; ++k) { sum[k] += sum[k + half]; }
-    }
-    return sum[0];
+void update_range(const AdamStep& step, const UpdateArenas<T>& at, std::size_t begin, std::size_t n) {
+    using V = Vec<T>;
+    const auto number = [](double x) { return V::broadcast(static_cast<T>(x)); };
+    const V beta1 = number(step.beta1), rest1 = number(1.0 - step.beta1);
+    const V beta2 = number(step.beta2), rest2 = number(1.0 - step.beta2);
+    const V lr = number(step.lr / step.correction1), eps = number(step.eps), scale = number(step.gradient_scale);
+    const V root = number(1.0 / std::sqrt(step.correction2));
+    const V into_gradient = number(step.decoupled ? 0.0 : step.weight_decay);
+    const V kept = number(step.decoupled ? 1.0 - step.lr * step.weight_decay : 1.0);
+    T *const weights = at.weights + begin, *const first = at.first + begin, *const second = at.second + begin;
+    const T* const gradients = at.gradients + begin;
+    for_vectors<T>(static_cast<std::ptrdiff_t>(n), [&](std::ptrdiff_t i, auto load, auto store) {
+        const V w = load(weights + i);
+        const V g = fma(into_gradient, w, scale * load(gradients + i));
+        const V m = fma(beta1, load(first + i), rest1 * g);
+        const V v = fma(beta2, load(second + i), rest2 * g * g);
+        store(first + i, m);
+        store(second + i, v);
+        store(weights + i, kept * w - lr * m / fma(sqrt(v), root, eps));
+    });
 }
 
 }  // namespace detail
 
-/// One step of torch.optim.SGD over a contiguous range, each array read and written once:
-/// g = scale·g + decay·w; v = momentum·v + g; w −= lr·(nesterov ? g + momentum·v : v). Velocity begins as zeros.
-/// All spans have one size and do not overlap; with momentum 0 velocity is not touched and may be empty.
-template <class T>
-void sgd_update(std::span<T> weights, std::span<const T> gradients, std::span<T> velocity, const SgdStep& step,
-                int threads = default_threads()) {
-    using detail::Velocity;
-    if (step.momentum == 0.0) {
-        detail::sgd_chunks<Velocity::none>(weights, gradients, velocity, step, threads);
-    } else if (step.nesterov) {
-        detail::sgd_chunks<Velocity::nesterov>(weights, gradients, velocity, step, threads);
-    } else {
-        detail::sgd_chunks<Velocity::plain>(weights, gradients, velocity, step, threads);
-    }
-}
-
-/// Σx² in double, bit-identical for any number of threads: chunks depend on the size alone and are added in order.
-/// For floats it is finite exactly when every element is.
-template <class T>
-double sum_of_squares(std::span<const T> x, int threads = default_threads()) {
-    constexpr std::size_t most = 1024;  // partial sums, on the stack
-    std::array<double, most> partial;
-    const std::size_t chunk = std::max(detail::update_chunk, round_up((x.size() + most - 1) / most, 16));
-    const auto chunks = static_cast<int>((x.size() + chunk - 1) / chunk);
-    parallel_for(chunks, threads, [&](int c, int) {
-        const std::size_t begin = static_cast<std::size_t>(c) * chunk;
-        partial[static_cast<std::size_t>(c)] =
-            detail::sum_of_squares_chunk(x.data() + begin, std::min(chunk, x.size() - begin));
+/// One step over an arena, each array read and written once. What no range holds stays as it is. Bit-identical for any
+/// number of threads.
+template <class Step, class T>
+void update_arena(std::span<const UpdateRange<Step>> ranges, const UpdateArenas<T>& arenas,
+                  int threads = default_threads()) {
+    std::size_t size = 0;
+    for (const auto& range : ranges) { size = std::max(size, range.end); }
+    detail::for_chunks(size, threads, [&](std::size_t begin, std::size_t n) {
+        for (const auto& range : ranges) {
+            const std::size_t first = std::max(begin, range.begin), last = std::min(begin + n, range.end);
+            if (first < last) { detail::update_range(range.step, arenas, first, last - first); }
+        }
     });
-    double sum = 0.0;
-    for (int c = 0; c < chunks; ++c) { sum += partial[static_cast<std::size_t>(c)]; }
-    return sum;
 }
 
-/// Whether no element is infinite or NaN; the second look is for doubles whose squares overflow.
+/// sum += x. Equal sizes.
 template <class T>
-bool all_finite(std::span<const T> x, int threads = default_threads()) {
-    return std::isfinite(sum_of_squares(x, threads)) ||
-           std::all_of(x.begin(), x.end(), [](T v) { return std::isfinite(v); });
+void add_to(std::span<T> sum, std::span<const T> x, int threads = default_threads()) {
+    detail::for_chunks(sum.size(), threads, [&](std::size_t begin, std::size_t n) {
+        T* __restrict to = sum.data() + begin;
+        const T* __restrict from = x.data() + begin;
+        for (std::size_t i = 0; i < n; ++i) { to[i] += from[i]; }
+    });
+}
+
+/// average += share·(x − average). Equal sizes.
+template <class T>
+void move_average(std::span<T> average, std::span<const T> x, double share, int threads = default_threads()) {
+    const T by = static_cast<T>(share);
+    detail::for_chunks(x.size(), threads, [&](std::size_t begin, std::size_t n) {
+        T* __restrict to = average.data() + begin;
+        const T* __restrict from = x.data() + begin;
+        for (std::size_t i = 0; i < n; ++i) { to[i] += by * (from[i] - to[i]); }
+    });
 }
 
 }  // namespace ctnn::inline CTNN_ISA

@@ -1,34 +1,64 @@
 // Evaluation of a model on a data set.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <utility>
 #include <vector>
 
+#include <ctnn/core/arena.hpp>
 #include <ctnn/data/loader.hpp>
+#include <ctnn/data/normalize.hpp>
 #include <ctnn/network/run.hpp>
 #include <ctnn/train/loss.hpp>
 #include <ctnn/train/metrics.hpp>
 
 namespace ctnn::inline CTNN_ISA {
 
-/// Loss without smoothing, accuracy, top-5, recalls and confusion of a model on the samples `indices` of a data set, in
-/// batches of the workspace's size. Throws ArgumentError when shapes or classes do not fit.
+struct EvaluateOptions {
+    bool flip = false;  ///< take the mean of the logits of an image and of its mirror image
+};
+
+/// Loss without smoothing, accuracy, top-5, recalls and confusion of a model on all samples of a loader, which may
+/// resize them. Throws ArgumentError when shapes do not fit, or batches are larger than the workspace's.
 template <Network Net>
-Metrics evaluate(ModelView<Net, float> model, const Dataset& data, std::vector<std::uint32_t> indices,
-                 Workspace<Inference<Net, float>>& workspace) {
-    if (data.shape != Net::input_shape || data.classes() > Net::classes) {
-        throw ArgumentError("the data set's images or classes do not fit the network");
+Metrics evaluate(ModelView<Net, float> model, BatchLoader& loader, Workspace<Inference<Net, float>>& workspace,
+                 const EvaluateOptions& options = {}) {
+    if (loader.shape() != Net::input_shape) {
+        throw ArgumentError("the loader's batches do not have the shape of the network's input");
     }
-    BatchLoader loader{data, std::move(indices), {.batch_size = workspace.batch(), .shuffle = false}};
     loader.start_epoch(0);
+    const std::size_t samples = options.flip ? static_cast<std::size_t>(workspace.batch()) : 0;
+    AlignedArray<float> mirrored{samples * static_cast<std::size_t>(Net::input_shape.size())};
+    std::vector<float> both(samples * static_cast<std::size_t>(Net::classes));
     Metrics metrics{Net::classes};
     while (const MiniBatch* batch = loader.next()) {
-        const auto logits = forward(model, batch->images.data(), batch->size, workspace);
+        std::span<const float> logits = forward(model, batch->images.data(), batch->size, workspace);
+        if (options.flip) {
+            std::ranges::copy(logits, both.begin());
+            mirror_images(batch->images, Net::input_shape, mirrored.span().first(batch->images.size()));
+            const auto others = forward(model, mirrored.data(), batch->size, workspace);
+            for (std::size_t i = 0; i < others.size(); ++i) { both[i] = 0.5f * (both[i] + others[i]); }
+            logits = std::span{both}.first(others.size());
+        }
         metrics.add<float>(logits, batch->labels);
         metrics.add_loss(cross_entropy<float>({}, logits, batch->labels, Net::classes, {}));
     }
     return metrics;
+}
+
+/// The same on the samples `indices` of a data set, in batches of the workspace's size. Throws ArgumentError when
+/// shapes or classes do not fit.
+template <Network Net>
+Metrics evaluate(ModelView<Net, float> model, const Dataset& data, std::vector<std::uint32_t> indices,
+                 Workspace<Inference<Net, float>>& workspace, const EvaluateOptions& options = {}) {
+    if (data.shape != Net::input_shape || data.classes() > Net::classes) {
+        throw ArgumentError("the data set's images or classes do not fit the network");
+    }
+    BatchLoader loader{data, std::move(indices), {.batch_size = workspace.batch(), .shuffle = false}};
+    return evaluate(model, loader, workspace, options);
 }
 
 }  // namespace ctnn::inline CTNN_ISA

@@ -1,72 +1,144 @@
-// Stochastic gradient descent with momentum, weight decay and clipping by the global norm: PyTorch's semantics.
+// Optimizers as values: SGD, Adam and AdamW with PyTorch's semantics, and LARS.
 #pragma once
 
-#include <algorithm>
+#include <array>
 #include <cmath>
-#include <cstddef>
+#include <limits>
 #include <span>
 #include <string_view>
+#include <variant>
 
 #include <fmt/format.h>
 
 #include <ctnn/core/config.hpp>
 #include <ctnn/core/error.hpp>
-#include <ctnn/kernels/update.hpp>
 
 namespace ctnn::inline CTNN_ISA {
 
-/// Settings of torch.optim.SGD, and of torch.nn.utils.clip_grad_norm_ before it.
+namespace detail {
+
+/// Throws ArgumentError unless `value` is finite and in [0, below).
+inline void require_setting(std::string_view where, std::string_view what, double value,
+                            double below = std::numeric_limits<double>::infinity()) {
+    if (std::isfinite(value) && value >= 0.0 && value < below) { return; }
+    throw ArgumentError(fmt::format("{}: {} is {}, expected a finite number, at least 0{}", where, what, value,
+                                    std::isfinite(below) ? fmt::format(" and below {}", below) : ""));
+}
+
+}  // namespace detail
+
+/// torch.optim.SGD.
 struct Sgd {
+    static constexpr std::string_view name = "sgd";
+
     double momentum = 0.0;
     bool nesterov = false;
     double weight_decay = 0.0;
     bool decay_biases_and_norms = true;  ///< as PyTorch does by default
-    double clip_norm = 0.0;              ///< 0 is off; else gradients are scaled by min(1, clip_norm / (norm + 1e-6))
 
     /// Throws ArgumentError on a negative or infinite number, or on Nesterov without momentum.
     void validate() const {
-        const auto require = [](std::string_view what, double value) {
-            if (!(std::isfinite(value) && value >= 0.0)) {
-                throw ArgumentError(fmt::format("SGD: {} is {}, expected a finite number, at least 0", what, value));
-            }
-        };
-        require("momentum", momentum);
-        require("weight_decay", weight_decay);
-        require("clip_norm", clip_norm);
+        detail::require_setting("SGD", "momentum", momentum);
+        detail::require_setting("SGD", "weight_decay", weight_decay);
         if (nesterov && momentum == 0.0) { throw ArgumentError("SGD: nesterov needs a momentum above 0, found 0"); }
     }
 };
 
-/// One step with valid settings over a whole arena: elements [0, decayed) are weights, which decay, the rest biases
-/// and norms. Returns the gradients' norm before clipping, 0 where clipping is off. Where that norm is not finite
-/// nothing is changed, so that the caller can report it and the weights are still good. Velocity begins as zeros and
-/// may be empty where momentum is 0. Bit-identical for any number of threads; allocates nothing. Throws
-/// ArgumentError where sizes differ.
-template <class T>
-double sgd_step(const Sgd& sgd, double lr, std::span<T> weights, std::span<const T> gradients, std::span<T> velocity,
-                std::size_t decayed, int threads = default_threads()) {
-    const std::size_t n = weights.size();
-    const bool moving = sgd.momentum != 0.0;
-    if (gradients.size() != n || (moving && velocity.size() != n) || decayed > n) {
-        throw ArgumentError(fmt::format("SGD: {} weights, {} gradients, {} velocities, {} decayed, expected one size",
-                                        n, gradients.size(), velocity.size(), decayed));
+namespace detail {
+
+inline void validate_adam(std::string_view where, double beta1, double beta2, double eps, double weight_decay) {
+    require_setting(where, "beta1", beta1, 1.0);
+    require_setting(where, "beta2", beta2, 1.0);
+    require_setting(where, "eps", eps);
+    require_setting(where, "weight_decay", weight_decay);
+}
+
+}  // namespace detail
+
+/// torch.optim.Adam (Kingma and Ba 2015): decay is added to the gradient, as L2 regularisation would.
+struct Adam {
+    static constexpr std::string_view name = "adam";
+
+    double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+    double weight_decay = 0.0;
+    bool decay_biases_and_norms = true;
+
+    /// Throws ArgumentError.
+    void validate() const { detail::validate_adam("Adam", beta1, beta2, eps, weight_decay); }
+};
+
+/// torch.optim.AdamW (Loshchilov and Hutter 2019): decay acts on the weights themselves.
+struct AdamW {
+    static constexpr std::string_view name = "adamw";
+
+    double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+    double weight_decay = 1e-2;
+    bool decay_biases_and_norms = true;
+
+    /// Throws ArgumentError.
+    void validate() const { detail::validate_adam("AdamW", beta1, beta2, eps, weight_decay); }
+};
+
+/// Layer-wise adaptive rate scaling (You, Gitman and Ginsburg 2017, algorithm 1):
+///
+///     local = trust_coefficient·‖w‖ / (‖g‖ + weight_decay·‖w‖ + 1e-8)
+///     v = momentum·v + lr·local·(g + weight_decay·w);  w −= v
+///
+/// of every weight tensor. Where ‖w‖ is below 1e-3 local is 1. Biases and batch norm's parameters have local 1 and do
+/// not decay. The other convention, in which lr stays outside the velocity, is v = momentum·v + local·(g +
+/// weight_decay·w); w −= lr·v: they differ while lr changes.
+struct Lars {
+    static constexpr std::string_view name = "lars";
+
+    double momentum = 0.9;
+    double weight_decay = 5e-4;
+    double trust_coefficient = 1e-3;
+    bool lr_in_velocity = true;
+
+    /// The local rate of a weight tensor.
+    [[nodiscard]] double local(double weight_norm, double gradient_norm) const {
+        return weight_norm < 1e-3
+                   ? 1.0
+                   : trust_coefficient * weight_norm / (gradient_norm + weight_decay * weight_norm + 1e-8);
     }
-    SgdStep step{lr, sgd.momentum, sgd.nesterov, sgd.weight_decay, 1.0};
-    double norm = 0.0;
-    if (sgd.clip_norm > 0.0) {
-        norm = std::sqrt(sum_of_squares(gradients, threads));
-        if (!std::isfinite(norm)) { return norm; }
-        step.gradient_scale = std::min(1.0, sgd.clip_norm / (norm + 1e-6));
+
+    /// Throws ArgumentError.
+    void validate() const {
+        detail::require_setting("LARS", "momentum", momentum);
+        detail::require_setting("LARS", "weight_decay", weight_decay);
+        detail::require_setting("LARS", "trust_coefficient", trust_coefficient);
     }
-    const std::size_t first = sgd.decay_biases_and_norms || sgd.weight_decay == 0.0 ? n : decayed;
-    const auto update = [&](std::size_t begin, std::size_t size) {
-        sgd_update(weights.subspan(begin, size), gradients.subspan(begin, size),
-                   moving ? velocity.subspan(begin, size) : velocity, step, threads);
-    };
-    update(0, first);
-    step.weight_decay = 0.0;
-    update(first, n - first);
-    return norm;
+};
+
+/// Any of them; a default one is SGD without momentum.
+using Optimizer = std::variant<Sgd, Adam, AdamW, Lars>;
+
+/// The names of the arenas that an optimizer remembers from step to step, as PyTorch has them.
+inline std::span<const std::string_view> state_names(const Optimizer& optimizer) {
+    static constexpr std::array<std::string_view, 1> velocity{"velocity"};
+    static constexpr std::array<std::string_view, 2> moments{"exp_avg", "exp_avg_sq"};
+    if (const Sgd* sgd = std::get_if<Sgd>(&optimizer)) {
+        return std::span{velocity}.first(sgd->momentum == 0.0 ? 0 : 1);
+    }
+    if (std::holds_alternative<Lars>(optimizer)) { return velocity; }
+    return moments;
+}
+
+/// λ of the penalty ½λΣw² whose gradient an optimizer's decay is, and whether biases and norms have it too.
+struct WeightDecay {
+    double weight_decay = 0.0;
+    bool biases_and_norms = false;
+};
+inline WeightDecay weight_decay(const Optimizer& optimizer) {
+    return std::visit(
+        [](const auto& o) -> WeightDecay {
+            if constexpr (requires { o.decay_biases_and_norms; }) {
+                return {o.weight_decay, o.decay_biases_and_norms};
+            } else {
+                return {o.weight_decay, false};
+            }
+        },
+        optimizer);
 }
 
 }  // namespace ctnn::inline CTNN_ISA

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -20,6 +21,7 @@ namespace ctnn::inline CTNN_ISA {
 enum class ScheduleKind {
     constant,    ///< 1
     step,        ///< gamma^⌊epoch / step_size⌋: StepLR
+    multi_step,  ///< gamma^(number of milestones reached): MultiStepLR
     linear,      ///< 1 − p
     cosine,      ///< (1 + cos πp) / 2: CosineAnnealingLR with T_max = epochs
     polynomial,  ///< (1 − p)^power: PolynomialLR; power 2 is that of You, Gitman and Ginsburg 2017 (LARS)
@@ -30,9 +32,10 @@ enum class ScheduleKind {
 enum class Anneal { cosine, linear };
 
 namespace detail {
-inline constexpr std::array<std::pair<std::string_view, ScheduleKind>, 6> schedule_names{{
+inline constexpr std::array<std::pair<std::string_view, ScheduleKind>, 7> schedule_names{{
     {"constant", ScheduleKind::constant},
     {"step", ScheduleKind::step},
+    {"multi-step", ScheduleKind::multi_step},
     {"linear", ScheduleKind::linear},
     {"cosine", ScheduleKind::cosine},
     {"polynomial", ScheduleKind::polynomial},
@@ -71,27 +74,31 @@ inline void parse_name(std::string_view text, ScheduleKind& to) {
 }
 inline void parse_name(std::string_view text, Anneal& to) { to = detail::named(detail::anneal_names, "anneal", text); }
 
-/// A schedule and its settings; those of other kinds are ignored. With warmup the rate rises linearly from 0 and
-/// multiplies the schedule: step counts its epochs from the start of training, the others begin where warmup ends.
+/// A schedule and its settings; those of other kinds are ignored. With warmup the rate rises linearly to the peak
+/// and multiplies the schedule: step and multi-step count their epochs from the start of training, the others begin
+/// where warmup ends.
 struct Schedule {
     ScheduleKind kind = ScheduleKind::constant;
     double lr = 0.01;  ///< the peak
     int epochs = 1;
-    double warmup_epochs = 0.0;      ///< below epochs
-    int step_size = 30;              ///< step: epochs between drops
-    double gamma = 0.1;              ///< step: factor of each drop
-    double power = 2.0;              ///< polynomial
-    double final_lr_fraction = 0.0;  ///< linear, cosine, polynomial: they end at this share of lr, as with eta_min
-    double pct_start = 0.3;          ///< one-cycle: share of progress that rises
-    double div_factor = 25.0;        ///< one-cycle: begins at lr / div_factor
-    double final_div_factor = 1e4;   ///< one-cycle: ends at that / final_div_factor
-    Anneal anneal = Anneal::cosine;  ///< one-cycle
+    double warmup_epochs = 0.0;        ///< below epochs
+    double initial_lr_fraction = 0.0;  ///< warmup begins at this share of lr
+    int step_size = 30;                ///< step: epochs between drops
+    std::vector<int> milestones{};     ///< multi-step: the epochs at which the rate drops
+    double gamma = 0.1;                ///< step, multi-step: factor of each drop
+    double power = 2.0;                ///< polynomial
+    double final_lr_fraction = 0.0;    ///< linear, cosine, polynomial: they end at this share of lr, as with eta_min
+    double pct_start = 0.3;            ///< one-cycle: share of progress that rises
+    double div_factor = 25.0;          ///< one-cycle: begins at lr / div_factor
+    double final_div_factor = 1e4;     ///< one-cycle: ends at that / final_div_factor
+    Anneal anneal = Anneal::cosine;    ///< one-cycle
 
     /// The rate at a point of training in epochs, fractions included: step / steps_per_epoch, so that every step has
     /// its own. Held at its last value from `epochs` on. One-cycle reaches its end at `epochs`; PyTorch's counts
     /// steps and reaches it one step earlier.
     [[nodiscard]] double at(double epoch) const {
-        const double ramp = epoch < warmup_epochs ? std::max(epoch, 0.0) / warmup_epochs : 1.0;
+        const double warm = epoch < warmup_epochs ? std::max(epoch, 0.0) / warmup_epochs : 1.0;
+        const double ramp = initial_lr_fraction + (1.0 - initial_lr_fraction) * warm;
         return lr * ramp * factor(std::clamp(epoch, 0.0, static_cast<double>(epochs)));
     }
 
@@ -105,7 +112,10 @@ struct Schedule {
         require(epochs >= 1, "epochs", epochs, "at least 1");
         require(warmup_epochs >= 0.0 && warmup_epochs < epochs, "warmup_epochs", warmup_epochs,
                 "at least 0 and below epochs");
+        require(initial_lr_fraction >= 0.0 && initial_lr_fraction <= 1.0, "initial_lr_fraction", initial_lr_fraction,
+                "0 to 1");
         require(step_size >= 1, "step_size", step_size, "at least 1");
+        for (const int milestone : milestones) { require(milestone >= 1, "a milestone", milestone, "at least 1"); }
         require(positive(gamma), "gamma", gamma, "above 0");
         require(positive(power), "power", power, "above 0");
         require(final_lr_fraction >= 0.0 && final_lr_fraction <= 1.0, "final_lr_fraction", final_lr_fraction, "0 to 1");
@@ -121,6 +131,10 @@ struct Schedule {
         switch (kind) {
             case ScheduleKind::constant: break;
             case ScheduleKind::step: return std::pow(gamma, std::floor(epoch / step_size));
+            case ScheduleKind::multi_step: {
+                const auto reached = [&](int milestone) { return milestone <= epoch; };
+                return std::pow(gamma, static_cast<double>(std::ranges::count_if(milestones, reached)));
+            }
             case ScheduleKind::linear: return falling(1.0 - p);
             case ScheduleKind::cosine: return falling(cosine(p));
             case ScheduleKind::polynomial: return falling(std::pow(1.0 - p, power));
@@ -139,5 +153,8 @@ struct Schedule {
         return to + (from - to) * (anneal == Anneal::cosine ? cosine(p) : 1.0 - p);
     }
 };
+
+/// The linear scaling rule (Goyal et al. 2017): a rate that was found for `reference` samples a step, for `batch`.
+constexpr double scaled_lr(double base, int batch, int reference = 256) { return base * batch / reference; }
 
 }  // namespace ctnn::inline CTNN_ISA

@@ -1,40 +1,108 @@
 // Everything that decides a trainer's numbers, as one value that files can hold.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
+#include <type_traits>
+#include <variant>
+#include <vector>
 
+#include <fmt/format.h>
+
+#include <ctnn/core/config.hpp>
+#include <ctnn/core/error.hpp>
 #include <ctnn/train/loss.hpp>
+#include <ctnn/train/lr_scale.hpp>
 #include <ctnn/train/optimizer.hpp>
 #include <ctnn/train/schedule.hpp>
+#include <ctnn/train/setting_text.hpp>
 
 namespace ctnn::inline CTNN_ISA {
 
 /// All settings of a trainer that decide a run's numbers; the loader has its own. The number of threads is none.
 struct TrainerSettings {
-    CrossEntropy loss{};
-    Sgd optimizer{};
+    Loss loss{};
+    Optimizer optimizer{};
     Schedule schedule{};
     int batch_size = 128;
     std::uint64_t seed = 0;  ///< of dropout; the loader has its own
+    /// Samples in a forward and backward pass, whose memory is all that is needed; a step adds up the gradients of its
+    /// passes. 0: the batch size. Batch norm takes its statistics from a pass.
+    int micro_batch = 0;
+    double clip_norm =
+        0.0;  ///< 0 is off; else gradients are scaled by min(1, clip_norm / (norm + 1e-6)), as in PyTorch
+    double ema_decay = 0.0;            ///< of the averaged model, in [0, 1); 0 is none
+    int ema_every = 1;                 ///< steps between its updates
+    std::vector<LrScale> lr_scales{};  ///< frozen tensors, and others with a rate of their own
+
+    /// Throws ArgumentError that names the first setting outside its range.
+    void validate() const {
+        std::visit([](const auto& l) { l.validate(); }, loss);
+        std::visit([](const auto& o) { o.validate(); }, optimizer);
+        schedule.validate();
+        if (batch_size < 1) { throw ArgumentError(fmt::format("batch size is {}; expected at least 1", batch_size)); }
+        if (micro_batch < 0) {
+            throw ArgumentError(fmt::format("micro_batch is {}, expected at least 0", micro_batch));
+        }
+        if (ema_every < 1) { throw ArgumentError(fmt::format("ema_every is {}, expected at least 1", ema_every)); }
+        detail::require_setting("trainer", "clip_norm", clip_norm);
+        detail::require_setting("trainer", "ema_decay", ema_decay, 1.0);
+    }
+    /// Samples in a pass.
+    [[nodiscard]] int pass_size() const {
+        return micro_batch > 0 && micro_batch < batch_size ? micro_batch : batch_size;
+    }
 };
 
-/// Calls f(key, value) for every setting, values being numbers, bools and enumerations with name() and parse_name():
-/// one list for whoever writes, reads or compares them.
+/// Calls f(key, value) for every setting that the loss and the optimizer at hand have, values being those that
+/// setting_text knows: one list for whoever writes, reads or compares them. The kinds of loss and optimizer come before
+/// their settings, so that reading in this order works.
 template <class Settings, class F>
+    requires std::same_as<std::remove_const_t<Settings>, TrainerSettings>
 void for_each_setting(Settings& s, F&& f) {
     f("seed", s.seed);
     f("batch_size", s.batch_size);
-    f("label_smoothing", s.loss.label_smoothing);
-    f("momentum", s.optimizer.momentum);
-    f("nesterov", s.optimizer.nesterov);
-    f("weight_decay", s.optimizer.weight_decay);
-    f("decay_biases_and_norms", s.optimizer.decay_biases_and_norms);
-    f("clip_norm", s.optimizer.clip_norm);
+    f("micro_batch", s.micro_batch);
+    f("loss", s.loss);
+    std::visit(
+        [&](auto& l) {
+            if constexpr (std::is_same_v<std::remove_cvref_t<decltype(l)>, CrossEntropy>) {
+                f("label_smoothing", l.label_smoothing);
+                f("class_weights", l.class_weights);
+            }
+        },
+        s.loss);
+    f("optimizer", s.optimizer);
+    std::visit(
+        [&](auto& o) {
+            if constexpr (requires { o.momentum; }) { f("momentum", o.momentum); }
+            if constexpr (requires { o.nesterov; }) { f("nesterov", o.nesterov); }
+            if constexpr (requires { o.beta1; }) {
+                f("beta1", o.beta1);
+                f("beta2", o.beta2);
+                f("eps", o.eps);
+            }
+            f("weight_decay", o.weight_decay);
+            if constexpr (requires { o.decay_biases_and_norms; }) {
+                f("decay_biases_and_norms", o.decay_biases_and_norms);
+            }
+            if constexpr (requires { o.trust_coefficient; }) {
+                f("trust_coefficient", o.trust_coefficient);
+                f("lr_in_velocity", o.lr_in_velocity);
+            }
+        },
+        s.optimizer);
+    f("clip_norm", s.clip_norm);
+    f("ema_decay", s.ema_decay);
+    f("ema_every", s.ema_every);
+    f("lr_scales", s.lr_scales);
     f("schedule", s.schedule.kind);
     f("lr", s.schedule.lr);
     f("epochs", s.schedule.epochs);
     f("warmup_epochs", s.schedule.warmup_epochs);
+    f("initial_lr_fraction", s.schedule.initial_lr_fraction);
     f("step_size", s.schedule.step_size);
+    f("milestones", s.schedule.milestones);
     f("gamma", s.schedule.gamma);
     f("power", s.schedule.power);
     f("final_lr_fraction", s.schedule.final_lr_fraction);

@@ -2,15 +2,21 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <numeric>
+#include <optional>
 #include <span>
 #include <string>
+#include <variant>
+#include <vector>
 
 #include <ctnn/core/error.hpp>
 #include <ctnn/data/loader.hpp>
 #include <ctnn/network/run.hpp>
 #include <ctnn/train/loss.hpp>
-#include <ctnn/train/optimizer.hpp>
+#include <ctnn/train/numeric_error.hpp>
+#include <ctnn/train/optimizer_state.hpp>
 #include <ctnn/train/settings.hpp>
 
 namespace ctnn::inline CTNN_ISA {
@@ -27,12 +33,12 @@ struct TrainerProgress {
 struct StepResult {
     LossSum loss{};
     double lr = 0;             ///< of the last step
-    double gradient_norm = 0;  ///< of the last step, before clipping; 0 where clipping is off
+    double gradient_norm = 0;  ///< of the last step, before clipping; 0 where neither clipping nor LARS needs it
 };
 
 namespace detail {
 
-/// Cross-entropy needs one number per class.
+/// The losses need one number per class.
 template <class Net>
 struct LossError {
     static constexpr Sentence sentence = [] {
@@ -51,58 +57,59 @@ struct LossError {
 
 /// Trains a model that the caller owns. Everything is allocated here; a step allocates nothing.
 ///
-/// Throws ArgumentError for settings outside their ranges.
+/// Throws ArgumentError for settings outside their ranges, and for those that do not fit the network.
 template <Network Net, class T = float>
 class Trainer {
     static_assert(sizeof(decltype(verdict<detail::LossError<Net>>(pieces_of<detail::LossError<Net>>{}))) > 0);
 
   public:
     Trainer(Model<Net, T>& model, const TrainerSettings& settings, int threads = default_threads())
-        : model_{model}, settings_{checked(settings)}, workspace_{settings.batch_size, threads} {}
-    Trainer(Model<Net, T>& model, CrossEntropy loss, Sgd optimizer, const Schedule& schedule, int batch_size = 128,
-            Seed seed = {}, int threads = default_threads())
+        : model_{model},
+          settings_{checked(settings)},
+          optimizer_{settings.optimizer},
+          places_(static_cast<std::size_t>(settings.batch_size)),
+          workspace_{settings.pass_size(), threads} {
+        std::iota(places_.begin(), places_.end(), 0u);
+        if (settings.pass_size() < settings.batch_size) { pass_gradients_.emplace(); }
+        if (settings.ema_decay > 0.0) { average_.emplace(model); }
+    }
+    Trainer(Model<Net, T>& model, const Loss& loss, const Optimizer& optimizer, const Schedule& schedule,
+            int batch_size = 128, Seed seed = {}, int threads = default_threads())
         : Trainer(model, TrainerSettings{loss, optimizer, schedule, batch_size, seed.value}, threads) {}
 
-    /// One step on `samples` samples at `images` ([sample][row][column][channel]) with learning rate `lr`. `ids` key
-    /// dropout; where they are null, the place in the batch and the step do. Throws ArgumentError for more samples than
-    /// the batch size or a label that is none, and NumericError, which names step and layer, when the loss or, where
-    /// clipping is on, the gradient norm is not finite. The model is then as it was before the step.
-    StepResult step(const T* images, std::span<const std::int32_t> labels, const std::uint32_t* ids, double lr) {
-        const int samples = static_cast<int>(labels.size());
-        // Samples without ids are told apart by the step, so that no two steps draw the same masks.
-        const RandomKey key{settings_.seed,
-                            static_cast<std::uint32_t>(ids != nullptr ? progress_.epoch : progress_.step), ids};
-        buffers_before_ = model_.buffers();
-        StepResult result;
-        result.lr = lr;
-        result.loss = forward_and_loss(images, labels, key, nullptr);
-        if (!std::isfinite(result.loss.loss_sum)) {
-            model_.buffers() = buffers_before_;
-            loss_not_finite(images, labels, key);
-        }
-        backward(model_, images, samples, workspace_, gradients_);
-        result.gradient_norm = sgd_step<T>(settings_.optimizer, lr, model_.parameters().span(), gradients_.span(),
-                                           velocity_.span(), Parameters<Net, T>::decayed, workspace_.threads());
-        if (!std::isfinite(result.gradient_norm)) {
-            model_.buffers() = buffers_before_;
-            not_finite("gradient norm", "the first gradient that is not: " + first_not_finite(gradients_));
-        }
-        ++progress_.step;
-        return result;
+    /// One step on the samples at `images` ([sample][row][column][channel]) with learning rate `lr`. `ids` key dropout;
+    /// where they are null, the place in the batch and the step do. Throws ArgumentError for more samples than the
+    /// batch size or a label that is none, and NumericError, which names step and layer, when the loss or, where it is
+    /// taken, the gradient norm is not finite. The model is then as it was before the step.
+    StepResult step(const T* images, const Labels& labels, const std::uint32_t* ids, double lr) {
+        detail::check_labels(labels.size(), labels, Net::classes);
+        const double divisor = std::visit([&](const auto& loss) { return loss.divisor(labels); }, settings_.loss);
+        return step_to(images, {labels, {}, divisor}, labels.size(), ids, lr);
+    }
+    /// The same with targets, [sample][output], for the loss Mse.
+    StepResult step(const T* images, std::span<const T> targets, const std::uint32_t* ids, double lr) {
+        const std::size_t samples = detail::rows_of(targets.size(), Net::classes);
+        if (!std::holds_alternative<Mse>(settings_.loss)) { throw ArgumentError("only Mse takes targets"); }
+        return step_to(images, {{}, targets, static_cast<double>(samples)}, samples, ids, lr);
     }
 
     /// The rest of the current epoch: the loader starts it at the batch where this trainer stands. `after_step(result)`
     /// is called with every step's result and may return false to stop; then the epoch stays unfinished. The result's
-    /// loss is that of the epoch from its first batch on, also where another call or another process began it.
+    /// loss is that of the epoch from its first batch on, also where another call or another process began it. Throws
+    /// ArgumentError where the batches are not what the network takes.
     template <class AfterStep>
     StepResult train_epoch(BatchLoader& loader, AfterStep&& after_step) {
+        if (loader.shape() != Net::input_shape) {
+            throw ArgumentError("the loader's batches do not have the shape of the network's input");
+        }
         StepResult total;
         total.loss = progress_.loss;
         total.lr = settings_.schedule.at(position(progress_.batch - 1, loader));
         loader.start_epoch(progress_.epoch, progress_.batch);
         while (const MiniBatch* batch = loader.next()) {
             const double lr = settings_.schedule.at(position(progress_.batch, loader));
-            const StepResult result = step(batch->images.data(), batch->labels, batch->ids.data(), lr);
+            const Labels labels{batch->labels, batch->second_labels, batch->mix};
+            const StepResult result = step(batch->images.data(), labels, batch->ids.data(), lr);
             ++progress_.batch;
             progress_.loss += result.loss;
             total = result;
@@ -121,86 +128,171 @@ class Trainer {
     /// Throws NumericError that names the first parameter tensor with a number that is not finite: to be called before
     /// a good checkpoint is replaced, because without clipping a step looks at the loss alone.
     void require_finite() const {
-        const std::string name = first_not_finite(model_.parameters());
+        const std::string name = detail::first_not_finite(model_.parameters(), workspace_.threads());
         if (!name.empty()) { not_finite("model", "the first parameter that is not: " + name); }
+    }
+    /// ½·weight_decay·Σw² over what decays: together with a step's loss what SGD minimises.
+    [[nodiscard]] double l2_loss() const {
+        const auto [lambda, biases_and_norms] = weight_decay(settings_.optimizer);
+        return ctnn::l2_loss(model_, lambda, biases_and_norms, workspace_.threads());
     }
 
     [[nodiscard]] const TrainerSettings& settings() const { return settings_; }
     [[nodiscard]] const TrainerProgress& progress() const { return progress_; }
     [[nodiscard]] Model<Net, T>& model() { return model_; }
     [[nodiscard]] const Model<Net, T>& model() const { return model_; }
-    [[nodiscard]] Parameters<Net, T>& velocity() { return velocity_; }
-    [[nodiscard]] const Parameters<Net, T>& velocity() const { return velocity_; }
+    /// The model to evaluate and to keep: with ema_decay the moving average of parameters and running statistics,
+    /// without it the model itself. The average begins as the model and is moved every ema_every steps, by a share that
+    /// falls to 1 − ema_decay: the k-th time by max(1 − ema_decay, 9 / (10 + k)), so that it soon forgets the
+    /// beginning.
+    [[nodiscard]] const Model<Net, T>& averaged() const { return average_ ? *average_ : model_; }
+    [[nodiscard]] std::optional<Model<Net, T>>& average() { return average_; }
+    [[nodiscard]] OptimizerState<Net, T>& optimizer() { return optimizer_; }
+    [[nodiscard]] const OptimizerState<Net, T>& optimizer() const { return optimizer_; }
     /// The last step's gradients.
     [[nodiscard]] const Parameters<Net, T>& gradients() const { return gradients_; }
-    /// Continues a run from there; model and velocity have been restored.
+    /// Continues a run from there; model, average and optimizer have been restored.
     void resume_at(const TrainerProgress& progress) { progress_ = progress; }
 
   private:
+    using TrainPlan = Training<Net, T>;
+
+    /// What a step's outputs are compared with: labels, or where there are none values.
+    struct Targets {
+        Labels labels;
+        std::span<const T> values;
+        double divisor;  ///< of the whole step's loss
+    };
+    /// A forward and backward pass of a step: samples [begin, begin + count) of those at `images`.
+    struct Pass {
+        const T* images;
+        const Targets& targets;
+        std::size_t begin, count;
+        RandomKey key;
+
+        [[nodiscard]] const T* input() const {
+            return images + begin * static_cast<std::size_t>(Net::input_shape.size());
+        }
+        [[nodiscard]] int samples() const { return static_cast<int>(count); }
+    };
+
     /// Of a batch of the current epoch, in epochs.
     [[nodiscard]] double position(int batch, const BatchLoader& loader) const {
         return progress_.epoch + static_cast<double>(batch) / loader.batches();
     }
     static const TrainerSettings& checked(const TrainerSettings& settings) {
-        settings.loss.validate();
-        settings.optimizer.validate();
-        settings.schedule.validate();
+        settings.validate();
+        std::visit([](const auto& loss) { loss.check_classes(Net::classes); }, settings.loss);
+        check_lr_scales<Net>(settings.lr_scales);
         return settings;
     }
-    /// Forward, loss and its gradient. Where `broken` points to −1 it becomes the first stage whose output is not
-    /// finite: one instantiation serves the step and the search behind a failed one.
-    LossSum forward_and_loss(const T* images, std::span<const std::int32_t> labels, const RandomKey& key, int* broken) {
-        const int samples = static_cast<int>(labels.size());
-        const auto logits = forward(model_, images, samples, workspace_, key, [&](int stage) {
-            if (broken != nullptr && *broken < 0 && !is_finite_behind(stage, samples)) { *broken = stage; }
-        });
-        return cross_entropy<T>(settings_.loss, logits, labels, Net::classes, workspace_.output_gradient(samples),
-                                workspace_.threads());
-    }
-    bool is_finite_behind(int stage, int samples) {
-        const auto s = static_cast<std::size_t>(stage);
-        const auto n = static_cast<std::size_t>(samples * StageList::at(s).out.size());
-        return all_finite<T>(std::span<const T>{workspace_.at(s, Slot::output), n}, workspace_.threads());
+
+    StepResult step_to(const T* images, const Targets& targets, std::size_t samples, const std::uint32_t* ids,
+                       double lr) {
+        if (samples < 1 || samples > places_.size()) {
+            throw ArgumentError("a batch of " + std::to_string(samples) + " samples; expected 1 to " +
+                                std::to_string(places_.size()) + ", the trainer's batch size");
+        }
+        // Samples without ids are told apart by the step, so that no two steps draw the same masks.
+        const auto drawn = static_cast<std::uint32_t>(ids != nullptr ? progress_.epoch : progress_.step);
+        if (ids == nullptr) { ids = places_.data(); }
+        if (average_ && progress_.step == 0) { *average_ = model_; }
+        buffers_before_ = model_.buffers();
+        StepResult result;
+        result.lr = lr;
+        StepNumbers<Net> numbers{lr, progress_.step + 1};
+        numbers.lr_scale = lr_scales_in<Net>(progress_.epoch, settings_.lr_scales);
+        const bool normed = settings_.clip_norm > 0.0 || std::holds_alternative<Lars>(settings_.optimizer);
+
+        const auto most = static_cast<std::size_t>(workspace_.batch());
+        const std::size_t passes = (samples + most - 1) / most;  // of nearly equal sizes
+        for (std::size_t i = 0; i < passes; ++i) {
+            const std::size_t begin = samples * i / passes, end = samples * (i + 1) / passes;
+            const Pass pass{images, targets, begin, end - begin, {settings_.seed, drawn, ids + begin}};
+            const LossSum loss = forward_and_loss(pass, {workspace_, pass.samples(), false});
+            if (!std::isfinite(loss.loss_sum)) { loss_not_finite(pass); }
+            result.loss += loss;
+            backward(model_, pass.input(), pass.samples(), workspace_, i == 0 ? gradients_ : *pass_gradients_,
+                     [&](int time) { gather(time, i > 0, normed && end == samples ? &numbers.squares : nullptr); });
+        }
+        if (normed) {
+            result.gradient_norm = numbers.gradient_norm();
+            if (!std::isfinite(result.gradient_norm)) {
+                model_.buffers() = buffers_before_;
+                not_finite("gradient norm", "the first gradient that is not: " +
+                                                detail::first_not_finite(gradients_, workspace_.threads()));
+            }
+            numbers.clip(settings_.clip_norm);
+        }
+        optimizer_.step(numbers, model_.parameters(), gradients_, workspace_.threads());
+        ++progress_.step;
+        move_average_model();
+        return result;
     }
 
-    [[noreturn]] void loss_not_finite(const T* images, std::span<const std::int32_t> labels, const RandomKey& key) {
-        const auto n = labels.size() * static_cast<std::size_t>(Net::input_shape.size());
-        if (!all_finite<T>(std::span{images, n}, workspace_.threads())) { not_finite("loss", "the input is not"); }
-        int broken = -1;
-        forward_and_loss(images, labels, key, &broken);
-        model_.buffers() = buffers_before_;
-        std::string where = "every layer's output is";
-        if (broken >= 0) {
-            const StageSpec& stage = StageList::at(static_cast<std::size_t>(broken));
-            where = "the first output that is not: layer " + std::to_string(stage.begin);
-            where += ", " + std::string{Net::description.layers[stage.begin].type};
-            if (stage.end > stage.begin + 1) { where += ", to layer " + std::to_string(stage.end - 1); }
+    LossSum forward_and_loss(const Pass& pass, detail::FiniteWatch<TrainPlan>&& watch) {
+        const auto outputs = forward(model_, pass.input(), pass.samples(), workspace_, pass.key, watch);
+        const auto gradient = workspace_.output_gradient(pass.samples());
+        const Targets& targets = pass.targets;
+        const int threads = workspace_.threads();
+        if (!targets.values.empty()) {
+            const auto width = static_cast<std::size_t>(Net::classes);
+            return mse_to<T>(outputs, targets.values.subspan(pass.begin * width, pass.count * width), pass.samples(),
+                             gradient, threads, targets.divisor);
         }
-        const std::string parameter = first_not_finite(model_.parameters());
-        if (!parameter.empty()) { where += "; the first parameter that is not: " + parameter; }
-        not_finite("loss", where + "; lower the learning rate, warm up, or clip gradients");
+        return loss_and_gradient<T>(settings_.loss, outputs, targets.labels.part(pass.begin, pass.count), Net::classes,
+                                    gradient, threads, targets.divisor);
     }
-    /// The name of the first tensor with a number that is not finite, or nothing.
-    std::string first_not_finite(const Parameters<Net, T>& arena) const {
-        for (const ParameterSlot& slot : ParameterLayout<Net>::slots) {
-            const auto values = arena.span().subspan(static_cast<std::size_t>(slot.offset),
-                                                     static_cast<std::size_t>(slot.spec.dims.stored()));
-            if (!all_finite<T>(values, workspace_.threads())) { return std::string{slot.name.view()}; }
+
+    /// Behind each stage of a backward pass, while that stage's gradients are in cache: adds those of a later pass to
+    /// the sum, and takes sums of squares where asked.
+    void gather(int time, bool add, TensorNumbers<Net>* squares) {
+        const StageSpec& stage = TrainPlan::StageList::at(static_cast<std::size_t>(TrainPlan::end_time - time));
+        for (std::size_t i = 0; i < ParameterLayout<Net>::tensors; ++i) {
+            const ParameterSlot& slot = ParameterLayout<Net>::slots[i];
+            if (slot.layer < stage.begin || slot.layer >= stage.end) { continue; }
+            const std::span<T> sum = tensor_of(gradients_, slot);
+            if (add) { add_to<T>(sum, tensor_of(*pass_gradients_, slot), workspace_.threads()); }
+            if (squares != nullptr) { (*squares)[i] = sum_of_squares<T>(sum, workspace_.threads()); }
         }
-        return {};
+    }
+
+    void move_average_model() {
+        if (!average_ || progress_.step % settings_.ema_every != 0) { return; }
+        const auto k = static_cast<double>(progress_.step / settings_.ema_every);
+        const double share = std::max(1.0 - settings_.ema_decay, 9.0 / (10.0 + k));
+        move_average<T>(average_->parameters().span(), model_.parameters().span(), share, workspace_.threads());
+        move_average<T>(average_->buffers().span(), model_.buffers().span(), share, workspace_.threads());
+        average_->buffers().batches_tracked = model_.buffers().batches_tracked;
+    }
+
+    [[noreturn]] void loss_not_finite(const Pass& pass) {
+        model_.buffers() = buffers_before_;
+        const int threads = workspace_.threads();
+        const std::span input{pass.input(), pass.count * static_cast<std::size_t>(Net::input_shape.size())};
+        if (!all_finite<T>(input, threads)) { not_finite("loss", "the input is not"); }
+        detail::FiniteWatch<TrainPlan> watch{workspace_, pass.samples(), true};
+        forward(model_, pass.input(), pass.samples(), workspace_, pass.key, watch);
+        model_.buffers() = buffers_before_;
+        const std::string parameter = detail::first_not_finite(model_.parameters(), threads);
+        not_finite("loss", watch.found() +
+                               (parameter.empty() ? "" : "; the first parameter that is not: " + parameter) +
+                               "; lower the learning rate, warm up, or clip gradients");
     }
     [[noreturn]] void not_finite(const char* what, const std::string& where) const {
-        throw NumericError("step " + std::to_string(progress_.step) + ": the " + what + " is not finite; " + where);
+        detail::throw_not_finite(progress_.step, what, where);
     }
-
-    using StageList = typename Training<Net, T>::StageList;
 
     Model<Net, T>& model_;
     TrainerSettings settings_;
     TrainerProgress progress_;
-    Parameters<Net, T> gradients_, velocity_;
-    Buffers<Net, T> buffers_before_;  // those of before the step
-    Workspace<Training<Net, T>> workspace_;
+    OptimizerState<Net, T> optimizer_;
+    Parameters<Net, T> gradients_;
+    std::optional<Parameters<Net, T>> pass_gradients_;  // of a pass behind the first, where a step has several
+    Buffers<Net, T> buffers_before_;                    // those of before the step
+    std::optional<Model<Net, T>> average_;
+    std::vector<std::uint32_t> places_;  // 0, 1, …: ids of samples that have none
+    Workspace<TrainPlan> workspace_;
 };
 
 }  // namespace ctnn::inline CTNN_ISA

@@ -1,0 +1,15 @@
+// alexnet export: weights as C++.
+#pragma once
+
+#include <functional>
+
+#include <CLI/CLI.hpp>
+
+#include "terminal.hpp"
+
+namespace alexnet {
+
+/// Adds the subcommand. What comes back runs it where it was chosen, and says whether it was. Throws ctnn::Error.
+std::function<bool(Terminal&)> add_export_command(CLI::App& app);
+
+}  // namespace alexnet

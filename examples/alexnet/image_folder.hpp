@@ -1,0 +1,40 @@
+// A folder of images as a data set: a folder per class, as torchvision's ImageFolder has it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <ctnn/data/source.hpp>
+
+namespace alexnet {
+
+/// Lists the images once, and decodes each when it is wanted. Classes are the folders in the order of their names,
+/// images all files below one of them with an image's name, in the order of their paths; names that begin with a dot
+/// are passed over. Pixels are normalised by ImageNet's statistics.
+class ImageFolder final : public ctnn::ImageSource {
+  public:
+    /// Throws FileError where there is no such folder, none in it, or one without an image.
+    explicit ImageFolder(const std::filesystem::path& root);
+
+    [[nodiscard]] std::size_t size() const override { return paths_.size(); }
+    [[nodiscard]] std::uint16_t label(std::size_t i) const override { return labels_[i]; }
+    [[nodiscard]] const std::vector<std::string>& class_names() const override { return class_names_; }
+    [[nodiscard]] const ctnn::Normalization& normalization() const override { return normalization_; }
+    /// 3 planes. Throws FileError that names the file.
+    ctnn::ImageView read(std::size_t i, ctnn::Image& scratch) const override;
+    [[nodiscard]] const std::filesystem::path& path(std::size_t i) const { return paths_[i]; }
+
+  private:
+    std::vector<std::filesystem::path> paths_;
+    std::vector<std::uint16_t> labels_;
+    std::vector<std::string> class_names_;
+    ctnn::Normalization normalization_ = ctnn::imagenet_normalization();
+};
+
+/// All images of a folder in memory, resized to `shape` (bilinear, antialiased, the aspect not kept). Throws FileError.
+ctnn::Dataset load_images(const ImageFolder& folder, ctnn::Shape shape);
+
+}  // namespace alexnet

@@ -1,0 +1,208 @@
+#include "images.hpp"
+
+#include <algorithm>
+#include <array>
+#include <csetjmp>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+#include <fmt/format.h>
+#include <jerror.h>
+#include <jpeglib.h>
+#include <png.h>
+
+#include <ctnn/core/error.hpp>
+#include <ctnn/io/file.hpp>
+#include <ctnn/io/json.hpp>
+
+namespace alexnet {
+
+namespace {
+
+using Bytes = std::span<const std::byte>;
+
+[[noreturn]] void fail(const std::string& source, std::string_view found, std::string_view expected) {
+    throw ctnn::FileError(fmt::format("{}: found {}, expected {}", source, found, expected));
+}
+
+/// Gives `out` a size that a header names, before memory is asked for.
+void size_image(ctnn::Image& out, std::uint64_t width, std::uint64_t height, const std::string& source) {
+    constexpr std::uint64_t most = 1u << 28;
+    if (width < 1 || height < 1 || width > most || height > most || width * height > most) {
+        fail(source, fmt::format("{}x{} pixels", width, height), fmt::format("1 to {} in all", most));
+    }
+    out.resize({3, static_cast<int>(height), static_cast<int>(width)});
+}
+
+/// Spreads pixels of `step` bytes, the first three of which are R, G, B, over the planes.
+void separate(std::span<const std::uint8_t> pixels, std::size_t step, std::size_t first, ctnn::Image& out) {
+    for (int c = 0; c < 3; ++c) {
+        std::uint8_t* to = out.plane(c).data() + first;
+        for (std::size_t i = static_cast<std::size_t>(c); i < pixels.size(); i += step) { *to++ = pixels[i]; }
+    }
+}
+
+// ---- PNG
+
+void decode_png(Bytes bytes, const std::string& source, ctnn::Image& out) {
+    png_image image{};
+    image.version = PNG_IMAGE_VERSION;
+    const auto check = [&](int good) {
+        if (good == 0) {
+            const std::string reason = image.message;
+            png_image_free(&image);
+            fail(source, "a damaged PNG (" + reason + ")", "a whole one");
+        }
+    };
+    check(png_image_begin_read_from_memory(&image, bytes.data(), bytes.size()));
+    // As PIL reads them: 16 bits mean what 8 do, and alpha is taken away without blending.
+    image.format = PNG_FORMAT_RGBA;
+    image.flags |= PNG_IMAGE_FLAG_16BIT_sRGB;
+    std::vector<std::uint8_t> pixels;
+    try {
+        size_image(out, image.width, image.height, source);
+        pixels.resize(PNG_IMAGE_SIZE(image));
+    } catch (...) {
+        png_image_free(&image);
+        throw;
+    }
+    check(png_image_finish_read(&image, nullptr, pixels.data(), 0, nullptr));
+    separate(pixels, 4, 0, out);
+}
+
+// ---- JPEG
+
+/// libjpeg's errors, with a way out for C code: longjmp, over nothing that has a destructor.
+struct JpegErrors {
+    jpeg_error_mgr manager;
+    std::jmp_buf leave;
+    std::array<char, JMSG_LENGTH_MAX> reason;
+};
+
+[[noreturn]] void leave_jpeg(j_common_ptr jpeg) {
+    auto* const errors = reinterpret_cast<JpegErrors*>(jpeg->err);
+    jpeg->err->format_message(jpeg, errors->reason.data());
+    std::longjmp(errors->leave, 1);
+}
+
+/// A file that ends too early is only a warning to libjpeg, which paints what is missing grey. Other warnings are
+/// about oddities that every reader takes.
+void watch_jpeg(j_common_ptr jpeg, int level) {
+    if (level < 0 && jpeg->err->msg_code == JWRN_JPEG_EOF) { leave_jpeg(jpeg); }
+}
+
+/// Calls libjpeg; false, with a reason, where it gave up.
+template <class F>
+bool attempt(JpegErrors& errors, F f) {
+    if (setjmp(errors.leave) != 0) { return false; }  // NOLINT(cert-err52-cpp): libjpeg's way
+    f();
+    return true;
+}
+
+void decode_jpeg(Bytes bytes, const std::string& source, ctnn::Image& out) {
+    JpegErrors errors{};
+    jpeg_decompress_struct jpeg{};
+    jpeg.err = jpeg_std_error(&errors.manager);
+    errors.manager.error_exit = leave_jpeg;
+    errors.manager.emit_message = watch_jpeg;
+    const struct Release {
+        jpeg_decompress_struct& jpeg;
+        ~Release() { jpeg_destroy_decompress(&jpeg); }
+    } release{jpeg};
+    const auto check = [&](bool good) {
+        if (!good) { fail(source, fmt::format("a damaged JPEG ({})", errors.reason.data()), "a whole one"); }
+    };
+    check(attempt(errors, [&] {
+        jpeg_create_decompress(&jpeg);
+        jpeg_mem_src(&jpeg, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+        jpeg_read_header(&jpeg, TRUE);
+    }));
+    size_image(out, jpeg.image_width, jpeg.image_height, source);
+    jpeg.out_color_space = JCS_RGB;
+    check(attempt(errors, [&] { jpeg_start_decompress(&jpeg); }));
+    std::vector<std::uint8_t> row(3 * std::size_t{jpeg.image_width});
+    for (std::size_t y = 0; y < jpeg.image_height; ++y) {
+        check(attempt(errors, [&] {
+            unsigned char* to = row.data();
+            jpeg_read_scanlines(&jpeg, &to, 1);
+        }));
+        separate(row, 3, y * jpeg.image_width, out);
+    }
+    check(attempt(errors, [&] { jpeg_finish_decompress(&jpeg); }));
+}
+
+// ---- PPM and PGM (netpbm's "raw" formats)
+
+/// The number at the front, behind white space and comments; both are taken away.
+std::uint64_t next_number(std::string_view& text, const std::string& source) {
+    constexpr std::string_view space = " \t\r\n\v\f", digits = "0123456789";
+    while (!text.empty() && (space.find(text[0]) != std::string_view::npos || text[0] == '#')) {
+        text.remove_prefix(text[0] == '#' ? std::min(text.find('\n'), text.size()) : 1);
+    }
+    std::uint64_t number = 0;
+    std::size_t count = 0;
+    for (; count < text.size() && count < 10 && digits.find(text[count]) != std::string_view::npos; ++count) {
+        number = 10 * number + static_cast<std::uint64_t>(text[count] - '0');
+    }
+    if (count == 0) { fail(source, "a damaged PPM or PGM header", "width, height and largest value"); }
+    text.remove_prefix(count);
+    return number;
+}
+
+void decode_netpbm(Bytes bytes, const std::string& source, ctnn::Image& out) {
+    std::string_view text{reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    const std::size_t channels = text[1] == '6' ? 3 : 1;
+    text.remove_prefix(2);
+    const std::uint64_t width = next_number(text, source), height = next_number(text, source);
+    const std::uint64_t largest = next_number(text, source);
+    if (largest < 1 || largest > 255) { fail(source, fmt::format("the largest value {}", largest), "1 to 255"); }
+    size_image(out, width, height, source);
+    const std::size_t pixels = out.plane(0).size();
+    if (text.size() != 1 + channels * pixels) {
+        fail(source, fmt::format("{} bytes behind the header", text.size()),
+             fmt::format("{}, white space included, for {}x{} pixels", 1 + channels * pixels, width, height));
+    }
+    text.remove_prefix(1);
+    for (std::size_t c = 0; c < 3; ++c) {
+        std::uint8_t* to = out.plane(static_cast<int>(c)).data();
+        for (std::size_t i = 0; i < pixels; ++i) {
+            const std::uint64_t value = static_cast<unsigned char>(text[i * channels + c % channels]);
+            if (value > largest) {
+                fail(source, fmt::format("the value {}", value), fmt::format("at most {}", largest));
+            }
+            *to++ = static_cast<std::uint8_t>((value * 255 + largest / 2) / largest);
+        }
+    }
+}
+
+}  // namespace
+
+bool has_image_name(const std::filesystem::path& path) {
+    constexpr std::array<std::string_view, 5> known{".png", ".jpg", ".jpeg", ".ppm", ".pgm"};
+    std::string extension = path.extension().string();
+    for (char& c : extension) { c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+    return std::ranges::find(known, extension) != known.end();
+}
+
+void decode_image(Bytes bytes, const std::string& source, ctnn::Image& out) {
+    const auto begins_with = [&](std::string_view magic) {
+        return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
+    };
+    if (begins_with("\x89PNG\r\n\x1a\n")) { return decode_png(bytes, source, out); }
+    if (begins_with("\xFF\xD8\xFF")) { return decode_jpeg(bytes, source, out); }
+    if (begins_with("P6") || begins_with("P5")) { return decode_netpbm(bytes, source, out); }
+    const std::string_view start{reinterpret_cast<const char*>(bytes.data()), std::min<std::size_t>(bytes.size(), 8)};
+    std::string shown;
+    for (const char c : start) { shown += fmt::format("{:02x} ", static_cast<unsigned char>(c)); }
+    fail(source, shown.empty() ? "no bytes" : "a file that begins with " + shown.substr(0, shown.size() - 1),
+         "a PNG, JPEG, PPM (P6) or PGM (P5) image");
+}
+
+void read_image(const std::filesystem::path& path, ctnn::Image& out) {
+    decode_image(ctnn::read_file(path), path.string(), out);
+}
+
+}  // namespace alexnet

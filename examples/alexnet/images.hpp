@@ -1,0 +1,24 @@
+// Image files as bytes in planes R, G, B: PNG by libpng, JPEG by libjpeg, PPM and PGM by a few lines of our own.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include <ctnn/data/image.hpp>
+
+namespace alexnet {
+
+/// Whether a file's name ends in .png, .jpg, .jpeg, .ppm or .pgm, in capitals or not.
+bool has_image_name(const std::filesystem::path& path);
+
+/// Decodes a file's bytes, of whichever format their first ones say, into 3 planes; grey images have three equal ones,
+/// transparency is dropped, and 16 bits are reduced to 8. Throws FileError that names `source` for what is none of the
+/// formats, is damaged or cut short, or has no or too many pixels.
+void decode_image(std::span<const std::byte> bytes, const std::string& source, ctnn::Image& out);
+
+/// Reads and decodes a file. Throws FileError.
+void read_image(const std::filesystem::path& path, ctnn::Image& out);
+
+}  // namespace alexnet

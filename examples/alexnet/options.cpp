@@ -1,0 +1,248 @@
+#include "options.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <iterator>
+#include <set>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <ctnn/core/error.hpp>
+#include <ctnn/train/lars_recipes.hpp>
+
+#include "data.hpp"
+#include "networks.hpp"
+#include "run_folder.hpp"
+
+namespace alexnet {
+
+namespace {
+
+constexpr const char* number = "NUMBER";
+constexpr const char* count = "COUNT";
+
+bool is_run_json(const std::string& path) { return path.ends_with(".json"); }
+
+/// The defaults of a network.
+RunSettings defaults(const std::string& model) {
+    RunSettings s;
+    if (!model.empty()) { s.model = model; }
+    const Recipe& recipe = find_network(s.model).recipe;
+    s.trainer = {
+        .loss = ctnn::CrossEntropy{.label_smoothing = recipe.label_smoothing},
+        .optimizer =
+            ctnn::Sgd{.momentum = 0.9, .nesterov = true, .weight_decay = 5e-4, .decay_biases_and_norms = false},
+        .schedule = {.kind = ctnn::ScheduleKind::linear, .lr = recipe.lr, .epochs = 10},
+        .batch_size = recipe.batch_size,
+        .seed = 42,
+        .clip_norm = recipe.clip_norm};
+    return s;
+}
+
+}  // namespace
+
+CLI::Validator at_least(std::int64_t least, const char* name) {
+    return {[least](const std::string& text) {
+                std::int64_t value = 0;
+                const char* const end = text.data() + text.size();
+                const auto [read, error] = std::from_chars(text.data(), end, value);
+                const bool good = error == std::errc{} && read == end && value >= least;
+                return good ? "" : fmt::format("found {}, expected a whole number from {} on", text, least);
+            },
+            name};
+}
+
+RunOptions::RunOptions(CLI::App& app) {
+    std::set<std::string> models;
+    for (const NetworkEntry& entry : networks()) { models.emplace(entry.name); }
+
+    group_ = "Run";
+    app.add_option("--config", "a TOML file with options, or a run.json to begin with; options given here win")
+        ->check(CLI::ExistingFile)
+        ->group(group_)
+        ->each([this](const std::string& path) { run_ = is_run_json(path) ? path : ""; });
+    app.add_option("--preset", preset_, "lars, lars-bn: rate and schedule of the LARS paper for --batch-size")
+        ->check(CLI::IsMember({"lars", "lars-bn"}))
+        ->group(group_);
+    add(app, "--model", "model", "NAME", "the network (small)");
+    app.get_option("--model")->check(CLI::IsMember(models));
+    add(app, "--dataset", "dataset", "NAME", "the images (cifar10 where it is found, else synthetic)");
+    app.get_option("--dataset")->check(CLI::IsMember(dataset_names));
+    add(app, "--epochs", "epochs", count, "epochs; also the schedule's length (10)");
+    add(app, "--batch-size", "batch_size", count, "images in a step (128; 16 of 224 pixels and more)");
+    add(app, "--micro-batch", "micro_batch", count, "images in a pass, several of which make a step (0: all)");
+    add(app, "--seed", "seed", count, "of weights, order, augmentation and dropout (42)");
+    add(app, "--val-size", "val_size", count, "training images held out for validation, the last ones (0)");
+    app.get_option("--val-size")->check(at_least(0, "NONNEGATIVE"));
+    add(app, "--limit-train", "limit_train", count, "train on this many images only (0: all)");
+    app.get_option("--limit-train")->check(at_least(0, "NONNEGATIVE"));
+    add(app, "--patience", "patience", count, "stop behind this many epochs without a better one (0: never)");
+    app.get_option("--patience")->check(at_least(0, "NONNEGATIVE"));
+    add(app, "--ema", "ema_decay", number,
+        "evaluate and keep a moving average of the weights, by this decay (0: none)");
+    add(app, "--ema-every", "ema_every", count, "steps between its updates (1)");
+    flag(app, "--test-flip", "test_flip", "evaluate images and their mirror images together (off)");
+    flag(app, "--whiten", "whiten", "whiten patches in the first convolution, which is then frozen (off)");
+
+    group_ = "Augmentation";
+    flag(app, "--augment,!--no-augment", "augment", "random crops and flips (on)");
+    add(app, "--crop-padding", "crop_padding", count, "pixels around the image that crops may show (4)");
+    flag(app, "--flip,!--no-flip", "flip", "horizontal flips (on)");
+    flag(app, "--alternate-flips", "alternate_flips", "flips that alternate by epoch instead of random ones (off)");
+    flag(app, "--reflect-border", "reflect_border", "the padding mirrors the image instead of being black (off)");
+    flag(app, "--random-resized-crop", "random_resized_crop", "crops of random size and aspect instead (off)");
+    add(app, "--shorter-side", "shorter_side", count, "resize to this, then crop (0: resize to the network's input)");
+    add(app, "--brightness", "brightness", number, "jitter, as ColorJitter's (0)");
+    add(app, "--contrast", "contrast", number, "(0)");
+    add(app, "--saturation", "saturation", number, "(0)");
+    add(app, "--hue", "hue", number, "(0)");
+    add(app, "--lighting", "lighting", number, "PCA lighting of the 2012 paper, which uses 0.1 (0)");
+    add(app, "--cutout", "cutout", count, "side of a square that is greyed out (0)");
+    add(app, "--mixup", "mixup", number, "mix pairs of images, by Beta(A, A) (0)");
+
+    group_ = "Optimizer";
+    add(app, "--optimizer", "optimizer", "NAME", "sgd, adam, adamw or lars (sgd)");
+    add(app, "--lr", "lr", number, "peak learning rate (small 0.1, others 0.01 to 0.02; adam, adamw 0.001)");
+    app.add_option("--base-lr", base_lr_, "the same for batches of 256, scaled by the batch size")
+        ->type_name(number)
+        ->excludes("--lr")
+        ->group(group_);
+    add(app, "--momentum", "momentum", number, "(0.9)");
+    flag(app, "--nesterov,!--no-nesterov", "nesterov", "Nesterov's momentum (on)");
+    add(app, "--beta1", "beta1", number, "adam, adamw (0.9)");
+    add(app, "--beta2", "beta2", number, "adam, adamw (0.999)");
+    add(app, "--eps", "eps", number, "adam, adamw (1e-8)");
+    add(app, "--trust-coefficient", "trust_coefficient", number, "lars (0.001)");
+    flag(app, "--lr-in-velocity,!--lr-outside-velocity", "lr_in_velocity", "lars: velocity holds steps, not gradients");
+    add(app, "--weight-decay", "weight_decay", number, "(5e-4; adam 0, adamw 0.01)");
+    flag(app, "!--no-decay-bias,--decay-bias", "decay_biases_and_norms",
+         "leave biases and batch norm out of the decay (they are left out)");
+    add(app, "--clip-norm", "clip_norm", number, "clip the gradient's norm; 0 is off (small 0, others 1)");
+    add(app, "--lr-scales", "lr_scales", "LIST", "factors of the rate: NAME=FACTOR[@EPOCH],...; 0 freezes");
+    add(app, "--loss", "loss", "NAME", "cross-entropy or mse (cross-entropy)");
+    add(app, "--label-smoothing", "label_smoothing", number, "(small 0.1, others 0)");
+    add(app, "--class-weights", "class_weights", "LIST", "a weight per class, with commas between (all 1)");
+
+    group_ = "Schedule";
+    add(app, "--schedule", "schedule", "NAME",
+        "constant, step, multi-step, linear, cosine, polynomial or one-cycle (linear)");
+    add(app, "--warmup-epochs", "warmup_epochs", number,
+        "epochs of linear rise (a fifth of all; 0 for constant, steps and one-cycle)");
+    add(app, "--initial-lr-fraction", "initial_lr_fraction", number, "share of the rate where warmup begins (0)");
+    add(app, "--final-lr-fraction", "final_lr_fraction", number,
+        "share of the rate where linear, cosine and polynomial end (0)");
+    add(app, "--step-size", "step_size", count, "step: epochs between drops (a third of all)");
+    add(app, "--milestones", "milestones", "LIST", "multi-step: epochs of drops, with commas between");
+    add(app, "--gamma", "gamma", number, "step, multi-step: factor of a drop (0.1)");
+    add(app, "--power", "power", number, "polynomial: exponent (2)");
+    add(app, "--pct-start", "pct_start", number, "one-cycle: share that rises (0.3)");
+}
+
+void RunOptions::add(CLI::App& app, const char* option, const char* key, const char* type, const char* help) {
+    const auto set = [this, option, key](const std::string& text) { changes_[key] = {option, text}; };
+    app.add_option_function<std::string>(option, set, help)->type_name(type)->group(group_);
+}
+
+void RunOptions::flag(CLI::App& app, const char* options, const char* key, const char* help) {
+    const std::string names = options;
+    const std::size_t dash = names.find('-');
+    const std::string first = names.substr(dash, names.find(',', dash) - dash);
+    app.add_flag_function(
+           names, [this, first, key](std::int64_t value) { changes_[key] = {first, value > 0 ? "1" : "0"}; }, help)
+        ->group(group_);
+}
+
+std::string RunOptions::first_given() const {
+    if (!changes_.empty()) { return changes_.begin()->second.option; }
+    return !run_.empty() ? "--config" : !preset_.empty() ? "--preset" : base_lr_ != 0 ? "--base-lr" : "";
+}
+
+RunSettings RunOptions::settings() const {
+    RunSettings s =
+        run_.empty() ? defaults(given("model") ? changes_.at("model").text : "") : RunFolder::read_settings_of(run_);
+    if (!preset_.empty()) {
+        if (given("batch_size")) { ctnn::parse_setting(changes_.at("batch_size").text, s.trainer.batch_size); }
+        const ctnn::TrainerSettings paper = ctnn::lars_paper_recipe(s.trainer.batch_size, preset_ == "lars-bn");
+        s.trainer.optimizer = paper.optimizer;
+        s.trainer.schedule = paper.schedule;
+    }
+    apply(s);
+    if (run_.empty()) { follow(s); }
+    return s;
+}
+
+/// Sets what was given.
+void RunOptions::apply(RunSettings& settings) const {
+    std::set<std::string> known;
+    for_each_run_setting(settings, [&](const std::string& key, auto& value) {
+        known.insert(key);
+        const auto change = changes_.find(key);
+        if (change == changes_.end()) { return; }
+        const auto& [option, text] = change->second;
+        if constexpr (std::is_same_v<std::remove_cvref_t<decltype(value)>, std::string>) {
+            value = text;
+        } else {
+            try {
+                ctnn::parse_setting(text, value);
+            } catch (const ctnn::ArgumentError& error) {
+                throw ctnn::ArgumentError(fmt::format("{}: {}", option, error.what()));
+            }
+        }
+    });
+    for (const auto& [key, change] : changes_) {
+        if (!known.contains(key)) {
+            throw ctnn::ArgumentError(fmt::format("{}: {} with loss {} have no such setting", change.option,
+                                                  ctnn::setting_text(settings.trainer.optimizer),
+                                                  ctnn::setting_text(settings.trainer.loss)));
+        }
+    }
+}
+
+/// Defaults that follow from what was given.
+void RunOptions::follow(RunSettings& s) const {
+    using enum ctnn::ScheduleKind;
+    ctnn::Schedule& schedule = s.trainer.schedule;
+    const bool adam = std::holds_alternative<ctnn::Adam>(s.trainer.optimizer) ||
+                      std::holds_alternative<ctnn::AdamW>(s.trainer.optimizer);
+    if (adam && !given("lr")) { schedule.lr = 0.001; }
+    if (base_lr_ != 0) { schedule.lr = ctnn::scaled_lr(base_lr_, s.trainer.batch_size); }
+    const bool rises = schedule.kind == linear || schedule.kind == cosine || schedule.kind == polynomial;
+    if (!given("warmup_epochs") && rises && preset_.empty()) { schedule.warmup_epochs = 0.2 * schedule.epochs; }
+    if (!given("step_size")) { schedule.step_size = std::max(1, (schedule.epochs + 2) / 3); }
+    if (auto* sgd = std::get_if<ctnn::Sgd>(&s.trainer.optimizer); sgd != nullptr && sgd->momentum == 0) {
+        if (!given("nesterov")) { sgd->nesterov = false; }
+    }
+}
+
+std::vector<std::string> with_config(std::vector<std::string> arguments, const CLI::App& train_app) {
+    if (arguments.empty() || arguments[0] != "train") { return arguments; }
+    std::string path;
+    for (std::size_t i = 1; i < arguments.size(); ++i) {
+        if (arguments[i].starts_with("--config=")) { path = arguments[i].substr(9); }
+        if (arguments[i] == "--config" && i + 1 < arguments.size()) { path = arguments[i + 1]; }
+    }
+    std::error_code ignored;
+    if (path.empty() || is_run_json(path) || !std::filesystem::is_regular_file(path, ignored)) { return arguments; }
+    std::vector<std::string> options;
+    try {
+        for (const CLI::ConfigItem& item : CLI::ConfigTOML{}.from_file(path)) {
+            if (item.name == "++" || item.name == "--") { continue; }  // CLI11's marks of sections
+            const CLI::Option* const option = train_app.get_option_no_throw("--" + item.name);
+            if (!item.parents.empty() || option == nullptr || item.name == "config" || item.name == "resume") {
+                throw ctnn::FileError(fmt::format("{}: found the key '{}', expected a long option of alexnet train",
+                                                  path, item.fullname()));
+            }
+            options.push_back(fmt::format("--{}={}", item.name, fmt::join(item.inputs, ",")));
+        }
+    } catch (const CLI::Error& error) { throw ctnn::FileError(fmt::format("{}: {}", path, error.what())); }
+    arguments.insert(arguments.begin() + 1, std::make_move_iterator(options.begin()),
+                     std::make_move_iterator(options.end()));
+    return arguments;
+}
+
+}  // namespace alexnet

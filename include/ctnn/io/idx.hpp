@@ -1,0 +1,241 @@
+// IDX, the format of MNIST (http://yann.lecun.com/exdb/mnist): arrays of any element type and rank, and data sets as a
+// file of images beside a file of labels.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <ctnn/core/error.hpp>
+#include <ctnn/data/dataset.hpp>
+#include <ctnn/io/file.hpp>
+
+namespace ctnn::inline CTNN_ISA {
+
+/// The elements of an array, in this machine's byte order.
+using IdxValues = std::variant<std::vector<std::uint8_t>, std::vector<std::int8_t>, std::vector<std::int16_t>,
+                               std::vector<std::int32_t>, std::vector<float>, std::vector<double>>;
+
+/// An array, row-major.
+struct IdxArray {
+    std::string source;               ///< names the file in messages
+    std::vector<std::uint32_t> dims;  ///< none is a single element; dimensions may be 0
+    IdxValues values;
+};
+
+namespace detail {
+
+/// The third byte of a file whose elements are T's.
+template <class T>
+constexpr std::uint8_t idx_type() {
+    if (std::is_floating_point_v<T>) { return sizeof(T) == 4 ? 0x0D : 0x0E; }
+    if (sizeof(T) == 1) { return std::is_signed_v<T> ? 0x09 : 0x08; }
+    return sizeof(T) == 2 ? 0x0B : 0x0C;
+}
+
+/// Chooses the alternative that `type` stands for; false where it stands for none.
+template <class... Vectors>
+bool choose_idx_type(std::uint32_t type, std::variant<Vectors...>& values) {
+    return ((type == idx_type<typename Vectors::value_type>() && (values = Vectors{}, true)) || ...);
+}
+
+/// Copies elements of `size` bytes between the file's byte order and this machine's.
+inline void copy_big_endian(std::span<const std::byte> from, std::span<std::byte> to, std::size_t size) {
+    if (std::endian::native == std::endian::big || size == 1) {
+        std::ranges::copy(from, to.begin());
+        return;
+    }
+    for (std::size_t i = 0; i < from.size(); i += size) {
+        std::ranges::reverse_copy(from.subspan(i, size), to.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+}
+
+inline std::uint32_t read_u32(std::span<const std::byte> bytes) {
+    std::uint32_t value = 0;
+    copy_big_endian(bytes.first(4), std::as_writable_bytes(std::span{&value, 1}), 4);
+    return value;
+}
+
+/// "28x28"; the single element of rank 0 is "1".
+inline std::string shown(std::span<const std::uint32_t> dims) {
+    return dims.empty() ? "1" : fmt::format("{}", fmt::join(dims, "x"));
+}
+
+/// Bytes of so many elements; nothing where that overflows.
+constexpr std::optional<std::uint64_t> idx_bytes(std::span<const std::uint32_t> dims, std::size_t element) {
+    std::uint64_t bytes = element;
+    for (const std::uint64_t n : dims) {
+        if (n != 0 && bytes > std::numeric_limits<std::uint64_t>::max() / n) { return std::nullopt; }
+        bytes *= n;
+    }
+    return bytes;
+}
+
+inline std::vector<std::byte> idx_header(std::uint8_t type, std::span<const std::uint32_t> dims) {
+    std::vector<std::byte> header(4 + 4 * dims.size());
+    header[2] = std::byte{type};
+    header[3] = static_cast<std::byte>(dims.size());
+    copy_big_endian(std::as_bytes(dims), std::span{header}.subspan(4), 4);
+    return header;
+}
+
+}  // namespace detail
+
+/// Reads a file's bytes: two zeros, the element type, the rank, big-endian u32 dimensions, big-endian elements. Throws
+/// FileError that names `source` and the offset for a wrong magic, a type that is none, and a length that does not fit.
+inline IdxArray parse_idx(std::span<const std::byte> bytes, std::string source) {
+    const auto fail = [&](const std::string& what) { throw FileError{source + ": " + what}; };
+    if (bytes.size() < 4) { fail(fmt::format("found {} bytes, expected at least 4", bytes.size())); }
+    const std::uint32_t magic = detail::read_u32(bytes);
+    IdxArray array{{}, std::vector<std::uint32_t>(magic & 0xFF), {}};
+    if (!detail::choose_idx_type(magic >> 8, array.values)) {
+        fail(
+            fmt::format("offset 0: found {:08x}, expected 00, 00, a type (08, 09, 0b, 0c, 0d or 0e), the rank", magic));
+    }
+    const std::size_t header = 4 + 4 * array.dims.size();
+    if (bytes.size() < header) {
+        fail(fmt::format("offset 4: found {} bytes, expected {} of dimensions for rank {}", bytes.size() - 4,
+                         header - 4, array.dims.size()));
+    }
+    for (std::size_t i = 0; i < array.dims.size(); ++i) { array.dims[i] = detail::read_u32(bytes.subspan(4 + 4 * i)); }
+    std::visit(
+        [&]<class T>(std::vector<T>& values) {
+            const auto data = bytes.subspan(header);
+            const auto size = detail::idx_bytes(array.dims, sizeof(T));
+            if (data.size() != size) {
+                fail(fmt::format("offset {}: found {} bytes, expected {} for {} elements of {}", header, data.size(),
+                                 size ? std::to_string(*size) : "fewer than 2^64", detail::shown(array.dims),
+                                 sizeof(T) == 1 ? "a byte" : fmt::format("{} bytes", sizeof(T))));
+            }
+            values.resize(data.size() / sizeof(T));
+            detail::copy_big_endian(data, std::as_writable_bytes(std::span{values}), sizeof(T));
+        },
+        array.values);
+    array.source = std::move(source);
+    return array;
+}
+
+/// Reads a file that is not compressed. Throws FileError.
+inline IdxArray read_idx(const std::filesystem::path& path) { return parse_idx(read_file(path), path.string()); }
+
+/// Writes elements of one of the types of IdxValues by write_file_atomically. Throws ArgumentError where they are not
+/// as many as the dimensions say, FileError.
+template <class T>
+void write_idx(const std::filesystem::path& path, std::span<const std::uint32_t> dims, std::span<const T> values) {
+    if (dims.size() > 255 || detail::idx_bytes(dims, sizeof(T)) != values.size_bytes()) {
+        throw ArgumentError{fmt::format("IDX: found {} elements, expected those of {} in at most 255 dimensions",
+                                        values.size(), detail::shown(dims))};
+    }
+    const auto header = detail::idx_header(detail::idx_type<T>(), dims);
+    std::vector<std::byte> swapped(sizeof(T) == 1 ? 0 : values.size_bytes());
+    std::span<const std::byte> data = std::as_bytes(values);
+    if (!swapped.empty()) {
+        detail::copy_big_endian(data, swapped, sizeof(T));
+        data = swapped;
+    }
+    write_file_atomically(path, std::array<std::span<const std::byte>, 2>{header, data});
+}
+inline void write_idx(const std::filesystem::path& path, const IdxArray& array) {
+    std::visit([&]<class T>(const std::vector<T>& values) { write_idx<T>(path, array.dims, values); }, array.values);
+}
+
+namespace detail {
+
+/// The bytes of an array that must be unsigned bytes of one of two ranks.
+inline std::span<const std::uint8_t> require_bytes(const IdxArray& array, std::size_t rank, std::size_t or_rank,
+                                                   std::string_view expected) {
+    const auto* const values = std::get_if<std::vector<std::uint8_t>>(&array.values);
+    const int type = std::visit([]<class T>(const std::vector<T>&) { return idx_type<T>(); }, array.values);
+    if (values == nullptr || (array.dims.size() != rank && array.dims.size() != or_rank)) {
+        throw FileError{fmt::format("{}: offset 2: found type {:02x} and rank {}, expected {}", array.source, type,
+                                    array.dims.size(), expected)};
+    }
+    return *values;
+}
+
+inline std::span<const std::uint8_t> require_labels(const IdxArray& labels) {
+    return require_bytes(labels, 1, 1, "labels: type 08 (bytes) and rank 1");
+}
+
+}  // namespace detail
+
+/// "0", "1", … up to the largest label: names of classes that no file names.
+inline std::vector<std::string> numbered_classes(std::span<const IdxArray> labels) {
+    std::vector<std::string> names;
+    for (const IdxArray& array : labels) {
+        for (const std::uint8_t label : detail::require_labels(array)) {
+            while (names.size() <= label) { names.push_back(std::to_string(names.size())); }
+        }
+    }
+    return names;
+}
+
+/// Appends images, bytes of rank 3 (image, row, column; one channel) or rank 4 (image, channel, row, column), and their
+/// labels, bytes of rank 1. The first images decide an empty set's shape; class_names say which labels there are.
+/// Throws FileError for arrays of another kind, images of another shape, labels that are not as many as images or
+/// beyond the classes; the set then stays as it was.
+inline void append_idx(Dataset& set, const IdxArray& images, const IdxArray& labels) {
+    const auto pixels = detail::require_bytes(
+        images, 3, 4, "images: type 08 (bytes) and rank 3 (image, row, column) or 4 (image, channel, row, column)");
+    const auto classes = detail::require_labels(labels);
+    if (labels.dims[0] != images.dims[0]) {
+        throw FileError{fmt::format("{}: offset 4: found {} labels, expected {} as in {}", labels.source,
+                                    labels.dims[0], images.dims[0], images.source)};
+    }
+    const std::size_t axis = images.dims.size() - 2;  // of the rows
+    const std::array<std::uint32_t, 3> sizes{axis == 2 ? images.dims[1] : 1, images.dims[axis], images.dims[axis + 1]};
+    const auto size = detail::idx_bytes(sizes, 1);
+    if (!size || *size < 1 || *size > static_cast<std::uint64_t>(std::numeric_limits<int>::max())) {
+        throw FileError{fmt::format("{}: offset 8: found images of {}, expected 1 to 2^31 - 1 bytes each",
+                                    images.source, detail::shown(sizes))};
+    }
+    const Shape shape{static_cast<int>(sizes[0]), static_cast<int>(sizes[1]), static_cast<int>(sizes[2])};
+    if (set.size() != 0 && set.shape != shape) {
+        throw FileError{fmt::format("{}: offset 8: found images of {}, expected {}x{}x{} as before", images.source,
+                                    detail::shown(sizes), set.shape.channels, set.shape.height, set.shape.width)};
+    }
+    const auto wrong = std::ranges::find_if(classes, [&](auto label) { return label >= set.class_names.size(); });
+    if (wrong != classes.end()) {
+        throw FileError{fmt::format("{}: offset {}: found the label {}, expected 0 to {}", labels.source,
+                                    8 + (wrong - classes.begin()), *wrong,
+                                    static_cast<std::int64_t>(set.class_names.size()) - 1)};
+    }
+    set.shape = shape;
+    set.pixels.insert(set.pixels.end(), pixels.begin(), pixels.end());
+    set.labels.insert(set.labels.end(), classes.begin(), classes.end());
+}
+
+/// Writes images [first, first + count) of a set as append_idx reads them: rank 4 (magic 2052, a header of 20 bytes,
+/// planes), whatever the number of channels, and labels of rank 1. Throws ArgumentError for labels beyond a byte.
+inline void write_idx_images(const std::filesystem::path& images, const std::filesystem::path& labels,
+                             const Dataset& set, std::size_t first, std::size_t count) {
+    const auto n = static_cast<std::uint32_t>(count);
+    const auto size = static_cast<std::size_t>(set.shape.size());
+    const auto classes = std::span{set.labels}.subspan(first, count);
+    std::vector<std::uint8_t> bytes;
+    for (const std::uint16_t label : classes) {
+        if (label > 255) { throw ArgumentError{fmt::format("IDX: found the label {}, expected at most 255", label)}; }
+        bytes.push_back(static_cast<std::uint8_t>(label));
+    }
+    const std::array dims{n, static_cast<std::uint32_t>(set.shape.channels),
+                          static_cast<std::uint32_t>(set.shape.height), static_cast<std::uint32_t>(set.shape.width)};
+    write_idx<std::uint8_t>(images, dims, std::span{set.pixels}.subspan(first * size, count * size));
+    write_idx<std::uint8_t>(labels, std::span{dims}.first(1), bytes);
+}
+
+}  // namespace ctnn::inline CTNN_ISA
