@@ -58,8 +58,8 @@ CLI::Validator at_least(std::int64_t least, const char* name) {
 }
 
 RunOptions::RunOptions(CLI::App& app) {
-    std::set<std::string> models;
-    for (const NetworkEntry& entry : networks()) { models.emplace(entry.name); }
+    std::vector<std::string> models;
+    for (const NetworkEntry& entry : networks()) { models.emplace_back(entry.name); }
 
     group_ = "Run";
     app.add_option("--config", "a TOML file with options, or a run.json to begin with; options given here win")
@@ -196,7 +196,7 @@ void RunOptions::apply(RunSettings& settings) const {
     });
     for (const auto& [key, change] : changes_) {
         if (!known.contains(key)) {
-            throw ctnn::ArgumentError(fmt::format("{}: {} with loss {} have no such setting", change.option,
+            throw ctnn::ArgumentError(fmt::format("{}: no setting of {} with {}", change.option,
                                                   ctnn::setting_text(settings.trainer.optimizer),
                                                   ctnn::setting_text(settings.trainer.loss)));
         }
@@ -214,6 +214,7 @@ void RunOptions::follow(RunSettings& s) const {
     const bool rises = schedule.kind == linear || schedule.kind == cosine || schedule.kind == polynomial;
     if (!given("warmup_epochs") && rises && preset_.empty()) { schedule.warmup_epochs = 0.2 * schedule.epochs; }
     if (!given("step_size")) { schedule.step_size = std::max(1, (schedule.epochs + 2) / 3); }
+    if (s.whiten) { s.trainer.lr_scales.push_back(ctnn::freeze("0.weight")); }
     if (auto* sgd = std::get_if<ctnn::Sgd>(&s.trainer.optimizer); sgd != nullptr && sgd->momentum == 0) {
         if (!given("nesterov")) { sgd->nesterov = false; }
     }

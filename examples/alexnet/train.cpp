@@ -103,7 +103,7 @@ class Run {
         const int epochs = settings_.trainer.schedule.epochs;
         const int last = request_.stop_after > 0 ? std::min(request_.stop_after, epochs) : epochs;
         while (network_->progress().epoch < last && !stops_early()) {
-            if (!epoch()) {
+            if (!epoch_or_nothing()) {
                 save();
                 terminal_.result(fmt::format("stopped in epoch {}, step {}; saved in {}",
                                              network_->progress().epoch + 1, network_->progress().step,
@@ -142,6 +142,15 @@ class Run {
         return folder;
     }
 
+    /// A new run that cannot read its images has nothing to resume.
+    bool epoch_or_nothing() {
+        try {
+            return epoch();
+        } catch (const ctnn::FileError&) {
+            if (!resumed_ && network_->progress().step == 0) { folder_.discard(); }
+            throw;
+        }
+    }
     void whiten() {
         const auto* const memory = dynamic_cast<const MemorySource*>(data_.train.get());
         if (memory == nullptr) { throw ctnn::ArgumentError("--whiten: found a folder, expected images in memory"); }

@@ -62,9 +62,14 @@ class Options(ToolTest):
             (["paint"], ["paint"]),
             (["train", "--epoch", "3"], ["--epoch"]),
             (["train", "3"], ["3"]),
-            (["train", "--model", "resnet"], ["--model", "resnet", "small,small-winograd,alexnet32"]),
+            (["train", "--model", "resnet"], ["--model", "resnet", "small,small-winograd,small100,alexnet32"]),
             (["train", "--dataset", "mnist"], ["--dataset", "mnist", "cifar10,cifar100,fashion-mnist,idx,folder,synthetic"]),
-            (["train", "--optimizer", "adam"], ["--optimizer", "adam", "sgd"]),
+            (["train", "--optimizer", "adamax"], ["--optimizer", "adamax", "sgd, adam, adamw, lars"]),
+            (["train", "--optimizer", "adam", "--nesterov"], ["--nesterov", "adam"]),
+            (["train", "--preset", "lars", "--batch-size", "100"], ["100", "512, 4096"]),
+            (["train", "--milestones", "3,x", "--schedule", "multi-step"], ["--milestones", "x"]),
+            (["train", "--lr-scales", "nothing=0"], ["nothing"]),
+            (["train", "--class-weights", "1,2"], ["class"]),
             (["train", "--batch-size", "0"], ["batch size is 0", "at least 1"]),
             (["train", "--batch-size", "-5"], ["batch size is -5", "at least 1"]),
             (["train", "--batch-size", "many"], ["--batch-size", "many"]),
@@ -93,6 +98,24 @@ class Options(ToolTest):
                 for piece in expected:
                     self.assertIn(piece, message)
                 self.assertEqual(os.listdir(self.folder), [])
+
+
+class Config(ToolTest):
+    def message(self, text, *expected, name="run.toml"):
+        write(self.path(name), text)
+        message = self.refusal("train", "--dataset", "synthetic", "--config", name)
+        self.assertIn(name, message)
+        for piece in expected:
+            self.assertIn(piece, message)
+        os.remove(self.path(name))
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_each_is_named_with_file_and_key(self):
+        self.message(b"lrr = 1\n", "'lrr'", "long option")
+        self.message(b"[train]\nlr = 1\n", "train.lr")
+        self.message(b'resume = "run"\n', "'resume'")
+        self.message(b"{", name="run.json")
+        self.message(b'{"settings": {"model": 3}}', "model", name="run.json")
 
 
 class Weights(ToolTest):
