@@ -56,14 +56,17 @@ ctnn::LoaderOptions evaluation_options(const RunSettings& settings, ctnn::Shape 
             .workers = workers};
 }
 
-void require_classes(const NetworkEntry& entry, const ctnn::ImageSource& images) {
-    const std::size_t classes = images.class_names().size();
+/// Images of no more classes than the network has outputs.
+Sources open_for(const NetworkEntry& entry, const std::string& dataset, const std::string& data_dir) {
+    Sources images = open_sources(dataset, data_dir);
+    const std::size_t classes = images.train->class_names().size();
     if (classes > static_cast<std::size_t>(entry.classes)) {
         throw ctnn::ArgumentError(
             fmt::format("{} has {} outputs, expected at least the {} classes of the images; see "
                         "alexnet info --all",
                         entry.type, entry.classes, classes));
     }
+    return images;
 }
 
 /// Which samples of the training set train, and which validate.
@@ -88,15 +91,13 @@ class Run {
           resumed_{!request_.resume.empty()},
           settings_{resumed_ ? RunFolder::read_settings(request_.resume) : request_.settings},
           entry_{find_network(settings_.model)},
-          network_{entry_.start(settings_.trainer, request_.threads)},
           data_dir_{request_.data_dir.empty() ? settings_.data_dir : request_.data_dir},
-          data_{open_sources(settings_.dataset, data_dir_)},
+          data_{open_for(entry_, settings_.dataset, data_dir_)},
           parts_{split(settings_, data_.train->size())},
+          network_{entry_.start(settings_.trainer, request_.threads)},
           loader_{*data_.train, parts_.first, loader_options(settings_, entry_.input, request_.workers)},
           info_{std::string{entry_.type}, data_.train->normalization(), data_.train->class_names()},
-          folder_{open_folder()} {
-        require_classes(entry_, *data_.train);
-    }
+          folder_{open_folder()} {}
 
     int operator()() {
         print_start();
@@ -254,10 +255,10 @@ class Run {
     bool resumed_;
     RunSettings settings_;
     const NetworkEntry& entry_;
-    std::unique_ptr<TrainedNetwork> network_;
     std::string data_dir_;
     Sources data_;
     std::pair<std::vector<std::uint32_t>, std::vector<std::uint32_t>> parts_;
+    std::unique_ptr<TrainedNetwork> network_;
     ctnn::BatchLoader loader_;
     ctnn::ModelInfo info_;
     RunFolder folder_;

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import pathlib
 import resource
 import struct
 import unittest
@@ -116,6 +117,15 @@ class Config(ToolTest):
         self.message(b'resume = "run"\n', "'resume'")
         self.message(b"{", name="run.json")
         self.message(b'{"settings": {"model": 3}}', "model", name="run.json")
+
+
+    def test_the_recipes_are_good(self):
+        """Each comes as far as the images, which are not there."""
+        recipes = pathlib.Path(__file__).parents[2].joinpath("examples", "recipes").glob("*.toml")
+        for recipe in sorted(recipes):
+            with self.subTest(recipe.name):
+                message = self.refusal("train", "--config", str(recipe), "--data-dir", "nowhere")
+                self.assertTrue(message.startswith("nowhere: found no directory"), message)
 
 
 class Weights(ToolTest):
