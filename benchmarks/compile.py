@@ -23,7 +23,7 @@ PROGRAMS = {  # name: source, where it finds ctnn, whether it is a whole program
     "hello": ("examples/01_hello.cpp", "single_include", True),
     "train SmallAlexNet": ("benchmarks/compile_time/train_small_alexnet.cpp", "single_include", True),
     "infer SmallAlexNet": ("benchmarks/compile_time/infer_small_alexnet.cpp", "single_include", True),
-    "alexnet's SmallAlexNet": ("examples/alexnet/small.cpp", "include", False),
+    "alexnet's SmallAlexNet": ("examples/alexnet/networks/small.cpp", "include", False),
 }
 
 

@@ -1,6 +1,6 @@
 #include <ctnn/models/alexnet32.hpp>
 
-#include "network_of.hpp"
+#include "../network_of.hpp"
 
 namespace alexnet {
 

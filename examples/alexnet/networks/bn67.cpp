@@ -1,6 +1,6 @@
 #include <ctnn/models/alexnet_bn.hpp>
 
-#include "network_of.hpp"
+#include "../network_of.hpp"
 
 namespace alexnet {
 

@@ -1,6 +1,6 @@
 #include <ctnn/models/small_alexnet.hpp>
 
-#include "network_of.hpp"
+#include "../network_of.hpp"
 
 namespace alexnet {
 
