@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <ctnn/core/random.hpp>
+#include <ctnn/network/half_model.hpp>
 #include <ctnn/network/run.hpp>
 #include <ctnn/train/loss.hpp>
 #include <ctnn/train/optimizer_state.hpp>
@@ -37,6 +38,7 @@ class StepsOf final : public NetworkSteps {
           train_(batch, threads),
           infer_(batch, threads),
           infer_one_(1, threads),
+          half_{model_.view(), threads},
           images_(static_cast<std::size_t>(batch * Net::input_shape.size())),
           labels_(static_cast<std::size_t>(batch)) {
         Random random{3, Stream::test};
@@ -50,6 +52,7 @@ class StepsOf final : public NetworkSteps {
             case Pass::train: train(); break;
             case Pass::infer: forward(model_.view(), images_.data(), batch_, infer_); break;
             case Pass::infer_one: forward(model_.view(), images_.data(), 1, infer_one_); break;
+            case Pass::infer_one_half: forward(half_, images_.data(), 1, infer_one_); break;
         }
     }
 
@@ -117,6 +120,7 @@ class StepsOf final : public NetworkSteps {
     OptimizerState<Net> optimizer_{Sgd{.momentum = 0.9, .nesterov = true, .weight_decay = 5e-4}};
     Workspace<TrainPlan> train_;
     Workspace<InferPlan> infer_, infer_one_;
+    HalfModel<Net> half_;  ///< of the first weights, which is as good for timing
     AlignedArray<float> images_;
     std::vector<std::int32_t> labels_;
     std::array<double, update_time + 1> shortest_;

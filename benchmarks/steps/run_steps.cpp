@@ -25,7 +25,8 @@ Pass pass_named(std::string_view text) {
     for (const Pass pass : passes) {
         if (name(pass) == text) { return pass; }
     }
-    throw ArgumentError("a request for '" + std::string{text} + "'; expected train, infer or infer_one");
+    throw ArgumentError("a request for '" + std::string{text} +
+                        "'; expected train, infer, infer_one or infer_one_half");
 }
 
 /// Answers every line "<pass> <count>" with the times of that many runs in milliseconds, until standard input ends: so
@@ -99,7 +100,7 @@ void run_steps(const Options& options) {
         "of the update at the second; its share is that of the fastest run.\n\n",
         limits.gflops(), limits.triad_gbytes());
     const Table table{{{"network", -20},
-                       {"pass", -10},
+                       {"pass", -14},
                        {"batch", 6},
                        {"runs", 6},
                        {"fastest ms", 11},
@@ -115,7 +116,7 @@ void run_steps(const Options& options) {
             const Times times = measure(*steps, pass, options, limits);
             const double limit =
                 1e-9 * (steps->flops(pass) / limits.gflops() + steps->memory_bytes(pass) / limits.triad_gbytes());
-            const int batch = pass == Pass::infer_one ? 1 : batch_of(network);
+            const int batch = pass == Pass::infer_one || pass == Pass::infer_one_half ? 1 : batch_of(network);
             const std::size_t bytes = steps->plan_bytes(pass);
             table.row({std::string{network.name}, std::string{name(pass)}, fmt::format("{}", batch),
                        fmt::format("{}", times.runs()), fmt::format("{:.3f}", 1e3 * times.fastest()),

@@ -11,11 +11,15 @@
 
 namespace ctnn::inline CTNN_ISA::bench {
 
-/// A training step (forward, loss, backward, update), inference of a batch, inference of one image.
-enum class Pass : char { train, infer, infer_one };
-inline constexpr Pass passes[] = {Pass::train, Pass::infer, Pass::infer_one};
+/// A training step (forward, loss, backward, update), inference of a batch, inference of one image, and that with the
+/// weights of linear layers in half precision.
+enum class Pass : char { train, infer, infer_one, infer_one_half };
+inline constexpr Pass passes[] = {Pass::train, Pass::infer, Pass::infer_one, Pass::infer_one_half};
 constexpr std::string_view name(Pass p) {
-    return p == Pass::train ? "train" : p == Pass::infer ? "infer" : "infer_one";
+    return p == Pass::train       ? "train"
+           : p == Pass::infer     ? "infer"
+           : p == Pass::infer_one ? "infer_one"
+                                  : "infer_one_half";
 }
 
 /// A part of a training step, and the shortest time it took.

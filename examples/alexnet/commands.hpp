@@ -30,6 +30,7 @@ struct EvalRequest {
     std::string dataset, data_dir;
     int batch_size = 250, threads = 1, workers = 1, shorter_side = 0;
     bool flip = false;
+    bool half = false;  ///< linear layers' weights in half precision
 };
 void evaluate(const EvalRequest& request, Terminal& terminal);
 

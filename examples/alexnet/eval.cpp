@@ -55,8 +55,9 @@ void evaluate(const EvalRequest& request, Terminal& terminal) {
     const ctnn::ImageSource& images = *data.test;
     require_same_classes(request, info, images);
     const Renormalized renormalized{images, info.normalization};
-    terminal.line(fmt::format("{} of {} on the {} test images of {}", entry.type, request.weights.string(),
-                              images.size(), data_title(request.dataset, request.data_dir)));
+    terminal.line(fmt::format("{} of {} on the {} test images of {}{}", entry.type, request.weights.string(),
+                              images.size(), data_title(request.dataset, request.data_dir),
+                              request.half ? ", weights of linear layers in half precision" : ""));
     ctnn::BatchLoader loader{renormalized,
                              ctnn::all_indices(images.size()),
                              {.batch_size = request.batch_size,
@@ -64,7 +65,7 @@ void evaluate(const EvalRequest& request, Terminal& terminal) {
                               .shape = entry.input,
                               .shorter_side = request.shorter_side,
                               .workers = request.workers}};
-    print_metrics(entry.evaluate(request.weights, loader, request.threads, {.flip = request.flip}),
+    print_metrics(entry.evaluate(request.weights, loader, request.threads, {.flip = request.flip}, request.half),
                   images.class_names(), terminal);
 }
 

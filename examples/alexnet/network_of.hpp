@@ -10,6 +10,7 @@
 #include <ctnn/io/embed.hpp>
 #include <ctnn/io/hex_weights.hpp>
 #include <ctnn/io/weights.hpp>
+#include <ctnn/network/half_model.hpp>
 #include <ctnn/train/evaluate.hpp>
 #include <ctnn/train/trainer.hpp>
 
@@ -117,11 +118,12 @@ NetworkEntry network_entry(std::string_view name, std::string_view type, const R
                 return std::make_unique<NetworkOf<Net>>(settings, threads);
             },
             [](const std::filesystem::path& weights, ctnn::BatchLoader& loader, int threads,
-               const ctnn::EvaluateOptions& options) {
+               const ctnn::EvaluateOptions& options, bool half) {
                 ctnn::Model<Net> model;
                 ctnn::load_weights(weights, model);
                 ctnn::Workspace<ctnn::Inference<Net>> workspace{loader.options().batch_size, threads};
-                return ctnn::evaluate(model.view(), loader, workspace, options);
+                return half ? ctnn::evaluate(ctnn::HalfModel<Net>{model.view(), threads}, loader, workspace, options)
+                            : ctnn::evaluate(model.view(), loader, workspace, options);
             },
             conversions<Net>()};
 }

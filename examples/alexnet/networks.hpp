@@ -84,9 +84,10 @@ struct NetworkEntry {
     Recipe recipe;
     NetworkInfo (*info)();
     std::unique_ptr<TrainedNetwork> (*start)(const ctnn::TrainerSettings& settings, int threads);
-    /// Loads weights and evaluates them. Throws FileError where they are of another network.
+    /// Loads weights and evaluates them, with `half` as a HalfModel. Throws FileError where they are of another
+    /// network.
     ctnn::Metrics (*evaluate)(const std::filesystem::path& weights, ctnn::BatchLoader& loader, int threads,
-                              const ctnn::EvaluateOptions& options);
+                              const ctnn::EvaluateOptions& options, bool half);
     Conversions conversions;
 };
 

@@ -52,6 +52,7 @@
 #include <ctnn/models/alexnet_one_tower.hpp>
 #include <ctnn/models/initializers.hpp>
 #include <ctnn/models/small_alexnet.hpp>
+#include <ctnn/network/half_model.hpp>
 #include <ctnn/network/model.hpp>
 #include <ctnn/network/plan.hpp>
 #include <ctnn/network/run.hpp>

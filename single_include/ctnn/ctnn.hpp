@@ -4359,6 +4359,42 @@ ModelInfo load_weights(const std::filesystem::path& path, Model<Net, T>& model) 
 
 }  // namespace ctnn::inline CTNN_ISA
 
+// ---- ctnn/core/half.hpp
+// Numbers of half precision, for storage: IEEE 754's binary16, 11 significant bits, largest 65504, smallest 2⁻²⁴.
+
+namespace ctnn::inline CTNN_ISA {
+
+/// One number: sign, 5 bits of exponent, 10 of fraction. Nothing is computed with it.
+struct Half {
+    std::uint16_t bits = 0;
+};
+
+/// Rounds to the nearest, ties to even: |x| from 65520 on becomes infinite, below 2⁻¹⁴ the steps stay 2⁻²⁴. What is not
+/// a number stays so.
+constexpr Half to_half(float x) {
+    const auto bits = std::bit_cast<std::uint32_t>(x);
+    const std::uint32_t sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7FFFFFFFu;
+    const auto signed_half = [sign](std::uint32_t half) { return Half{static_cast<std::uint16_t>(sign | half)}; };
+    if (magnitude > 0x7F800000u) { return signed_half(0x7E00u | (magnitude >> 13 & 0x1FFu)); }
+    if (magnitude >= 0x47800000u) { return signed_half(0x7C00u); }
+    if (magnitude < 0x38800000u) {  // the steps of numbers from 0.5 on are 2⁻²⁴, too: their sum rounds as it must
+        return signed_half(std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3F000000u);
+    }
+    return signed_half((magnitude - 0x38000000u + 0x0FFFu + (magnitude >> 13 & 1u)) >> 13);
+}
+
+/// Exact.
+constexpr float to_float(Half half) {
+    const std::uint32_t sign = (half.bits & 0x8000u) << 16, shifted = (half.bits & 0x7FFFu) << 13;
+    // The exponents' biases differ by 112; the largest exponent, infinite or not a number, goes up as much again.
+    const std::uint32_t normal = shifted + (shifted >= 0x0F800000u ? 0x70000000u : 0x38000000u);
+    // A fraction that no leading 1 belongs to: behind one, without it.
+    const float small = std::bit_cast<float>(shifted + 0x38800000u) - 0x1p-14f;
+    return std::bit_cast<float>(sign | (shifted < 0x00800000u ? std::bit_cast<std::uint32_t>(small) : normal));
+}
+
+}  // namespace ctnn::inline CTNN_ISA
+
 // ---- ctnn/kernels/simd.hpp
 // The only file that includes xsimd: one small vector type over every instruction set, and plain scalars.
 //
@@ -4401,6 +4437,7 @@ struct Vec<T, ScalarArch> {
     T v{};
 
     static Vec load(const T* p) { return {*p}; }
+    static Vec load(const Half* p) { return {to_float(*p)}; }
     static Vec load(const T* p, int count) { return {count > 0 ? *p : T{}}; }
     static Vec broadcast(T x) { return {x}; }
     void store(T* p) const { *p = v; }
@@ -4453,6 +4490,26 @@ struct Vec {
             if (i < count) { part[i] = p[i]; }
         }
         return load(part);
+    }
+    /// Widened, which is exact; of float vectors only.
+    static CTNN_ALWAYS_INLINE Vec load(const Half* p)
+        requires std::is_same_v<T, float>
+    {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(Batch) == 64) {
+            return {Batch(_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))))};
+        }
+#endif
+#if defined(__F16C__)
+        if constexpr (sizeof(Batch) == 32) {
+            return {Batch(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+        }
+#elif defined(__aarch64__)
+        if constexpr (sizeof(Batch) == 16) { return {Batch(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(&p->bits))))}; }
+#endif
+        T wide[width];
+        for (int i = 0; i < width; ++i) { wide[i] = to_float(p[i]); }
+        return load(wide);
     }
     static CTNN_ALWAYS_INLINE Vec broadcast(T x) { return {Batch(x)}; }
     CTNN_ALWAYS_INLINE void store(T* p) const { v.store_unaligned(p); }
@@ -4904,9 +4961,9 @@ struct Accumulators {
     }
 
     /// sum[p] += x[p·step + c] · w[c] for c in [0, count) and p in [Lo, Hi). Blocks of weights lie `block_stride`
-    /// apart.
-    template <int Lo, int Hi>
-    CTNN_ALWAYS_INLINE void add(const T* x, std::ptrdiff_t step, const T* w, std::ptrdiff_t block_stride, int count) {
+    /// apart. They may be of half precision.
+    template <int Lo, int Hi, class W>
+    CTNN_ALWAYS_INLINE void add(const T* x, std::ptrdiff_t step, const W* w, std::ptrdiff_t block_stride, int count) {
         if constexpr (Lo < Hi) {
 #pragma GCC unroll 1
             for (int c = 0; c < count; ++c) {
@@ -5048,13 +5105,14 @@ struct Correlation {
 
     /// All pixels of samples [begin, end), for one group of blocks; samples lie in_sample and out_sample elements
     /// apart. Used where over_samples. `channel_begin` and `channel_count` cut the input channels, for accumulation
-    /// over blocks of a long reduction.
-    static void samples(const T* x, std::ptrdiff_t in_sample, const T* w, T* out, std::ptrdiff_t out_sample, int begin,
+    /// over blocks of a long reduction. Weights W may be of half precision.
+    template <class W>
+    static void samples(const T* x, std::ptrdiff_t in_sample, const W* w, T* out, std::ptrdiff_t out_sample, int begin,
                         int end, int block_group, const Epilogue<T>& epilogue, int channel_begin = 0,
                         int channel_count = D.in_channels) {
         const int channel = block_group * channels_per_group;
         const Epilogue<T> shifted = shift(epilogue, channel);
-        const T* weights = w + block_group * tile.blocks * D.block_weights() + channel_begin * block_size;
+        const W* weights = w + block_group * tile.blocks * D.block_weights() + channel_begin * block_size;
         for (int row = 0; row < D.out_height; ++row) {
             for (int column = 0; column < D.out_width; ++column) {
                 T* to = out + static_cast<std::ptrdiff_t>(row) * D.out_row + column * D.out_pixel + channel;
@@ -5162,8 +5220,8 @@ struct Correlation {
         return last <= 0 ? 0 : std::min(pixels, ceil_div(last, D.x.stride));
     }
 
-    template <int Pixels>
-    static void sample_tile(const T* x, std::ptrdiff_t in_sample, const T* w, T* out, std::ptrdiff_t out_sample,
+    template <int Pixels, class W>
+    static void sample_tile(const T* x, std::ptrdiff_t in_sample, const W* w, T* out, std::ptrdiff_t out_sample,
                             int row, int column, int channels, const Epilogue<T>& epilogue, int channel_count) {
         Accumulators<T, Arch, Pixels, tile.blocks> sums;
         start(sums, out, out_sample, channels, epilogue);
@@ -5747,8 +5805,9 @@ struct DirectPasses {
     }
 
     /// The maps of all samples, for heads that tile over samples. Long reductions run in pieces whose weights stay in
-    /// the second-level cache.
-    static void forward(const StageIO<T>& io, T* map, const Epilogue<T>& epilogue) {
+    /// the second-level cache. `weight` is io.weight, or the same in half precision.
+    template <class W>
+    static void forward(const StageIO<T>& io, const W* weight, T* map, const Epilogue<T>& epilogue) {
         constexpr int run = Linear ? 1024 : D.group_in();
         constexpr int chunk = Linear ? 1 << 30 : 64;
         const int chunks = ceil_div(io.samples, chunk);
@@ -5762,7 +5821,7 @@ struct DirectPasses {
                 Epilogue<T> part;
                 if (first + run >= D.group_in()) { part = of_group(epilogue, g); }
                 part.accumulate = first > 0;
-                Forward::samples(input + g * D.group_in(), in_sample, io.weight + g * D.group_weights(),
+                Forward::samples(input + g * D.group_in(), in_sample, weight + g * D.group_weights(),
                                  map + g * D.group_out(), D.out.size(), c * chunk, end, b, part, first,
                                  std::min(run, D.group_in() - first));
             }
@@ -6695,8 +6754,8 @@ struct WinogradPasses {
         .scratch = std::max(Forward::scratch_elements, InGradient ? Backward::scratch_elements : 0)};
 
     /// All samples' maps.
-    static void forward(const StageIO<T>& io, T* map, const Epilogue<T>& epilogue) {
-        correlate<Forward>(io, io.input, D.in.size(), io.weight, io.filters, map, D.out.size(), epilogue);
+    static void forward(const StageIO<T>& io, const T* weight, T* map, const Epilogue<T>& epilogue) {
+        correlate<Forward>(io, io.input, D.in.size(), weight, io.filters, map, D.out.size(), epilogue);
     }
 
     static void weight_gradient(const StageIO<T>& io, const T* map_gradient) {
@@ -6820,7 +6879,10 @@ struct Stage {
         std::max(rows_elements + Behind::response_scratch, head_sizes.scratch);
 
     /// Overwrites the output; in training also what backward needs.
-    static void forward(const StageIO<T>& io) {
+    static void forward(const StageIO<T>& io) { forward(io, io.weight); }
+    /// The same with other weights of the head: a linear layer's in half precision.
+    template <class W>
+    static void forward(const StageIO<T>& io, const W* weight) {
         if constexpr (S.batch_norm && !TrainingPass) {
             batch_norm_from_running(io.running_mean, io.running_variance, S.map.channels, io.norm_weight, io.norm_bias,
                                     S.eps, vectors(io));
@@ -6837,7 +6899,7 @@ struct Stage {
                 if constexpr (!whole) { moments(io, n, band); }
             });
             if constexpr (whole) {
-                head_all(io, io.map, epilogue(io));
+                head_all(io, weight, io.map, epilogue(io));
                 parallel_for(io.samples * bands, io.threads,
                              [&](int item, int) { moments(io, item / bands, item % bands); });
             }
@@ -6847,7 +6909,7 @@ struct Stage {
                 S.map.channels, io.norm_weight, io.norm_bias, S.eps, S.momentum, vectors(io), io.next_running_mean,
                 io.next_running_variance);
         } else if constexpr (whole) {
-            head_all(io, map_elements > 0 ? io.map : io.output, epilogue(io));
+            head_all(io, weight, map_elements > 0 ? io.map : io.output, epilogue(io));
         }
         const int parts = bands_for(io);
         parallel_for(io.samples * parts, io.threads, [&](int item, int thread) {
@@ -6950,8 +7012,9 @@ struct Stage {
         finish_activation(map + r0 * Behind::map_row, (r1 - r0) * Behind::map_row);
     }
     /// The maps of all samples.
-    static void head_all(const StageIO<T>& io, T* map, const Epilogue<T>& e) {
-        Passes::forward(io, map, e);
+    template <class W>
+    static void head_all(const StageIO<T>& io, const W* weight, T* map, const Epilogue<T>& e) {
+        Passes::forward(io, weight, map, e);
         if constexpr (!train_norm && (S.activation == Activation::sigmoid || S.activation == Activation::tanh)) {
             parallel_for(io.samples, io.threads,
                          [&](int n, int) { finish_activation(map + n * Behind::map_size, Behind::map_size); });
@@ -10588,6 +10651,89 @@ static_assert(SmallAlexNet::output_shape == Shape{10, 1, 1});
 
 }  // namespace ctnn::inline CTNN_ISA
 
+// ---- ctnn/network/half_model.hpp
+// Linear layers' weights in half precision: inference of few images waits for these to come from memory.
+
+namespace ctnn::inline CTNN_ISA {
+
+/// A copy in half precision of the weights of a model's linear layers, for inference of up to four images or so where
+/// these weights are too many for the caches. It pays where the processor widens such numbers by itself (F16C, AVX-512,
+/// 64-bit NEON); built for others it takes several times as long as `float`.
+///
+///     const HalfModel<Net> half{model.view()};
+///     const auto logits = forward(half, image, 1, workspace);
+///
+/// Whatever else it needs it reads from the model, which must outlive it. Convolutions, which wait for arithmetic, keep
+/// theirs. Sums and activations stay `float`: what is lost is the rounding of each weight w, at most 2⁻¹¹·|w| or, where
+/// that is less, 2⁻²⁵. Weights from 65520 on, which no sound network has, become infinite. Const; any number of threads
+/// may use one at the same time.
+template <Network Net>
+class HalfModel {
+    static constexpr const LayerInfo& info(std::size_t layer) { return Net::description.layers[layer]; }
+    static constexpr std::int64_t stored(std::size_t layer) { return info(layer).parameters[0].dims.stored(); }
+    /// Where a layer's weights begin: on a cache line, in the arena's order.
+    static constexpr std::size_t offset(std::size_t layer) {
+        std::size_t at = 0;
+        for (std::size_t i = 0; i < layer; ++i) {
+            if (info(i).kind == LayerKind::linear) {
+                at += round_up(static_cast<std::size_t>(stored(i)), block_alignment / sizeof(Half));
+            }
+        }
+        return at;
+    }
+
+  public:
+    static constexpr std::size_t bytes = offset(Net::layer_count) * sizeof(Half);
+
+    /// Rounds the weights as they are now, on `threads` threads. Throws std::bad_alloc.
+    explicit HalfModel(ModelView<Net> model, int threads = default_threads())
+        : model_{model}, weights_(bytes / sizeof(Half)) {
+        for (std::size_t layer = 0; layer < Net::layer_count; ++layer) {
+            if (info(layer).kind != LayerKind::linear) { continue; }
+            const float* const from = model.parameters + ParameterLayout<Net>::offset(layer, 0);
+            Half* const to = weights_.data() + offset(layer);
+            const std::int64_t count = stored(layer), run = 1 << 14;
+            parallel_for(static_cast<int>((count + run - 1) / run), threads, [&](int item, int) {
+                const std::int64_t begin = item * run;
+                std::transform(from + begin, from + std::min(begin + run, count), to + begin, to_half);
+            });
+        }
+    }
+
+    [[nodiscard]] ModelView<Net> model() const { return model_; }
+    /// The weights of a linear layer, as WeightDims says.
+    [[nodiscard]] const Half* weight(std::size_t layer) const { return weights_.data() + offset(layer); }
+
+  private:
+    ModelView<Net> model_;
+    AlignedArray<Half> weights_;
+};
+
+/// Inference as that of a ModelView, in the same workspace, but with these weights in linear layers.
+template <class PlanType, class Observer = NoObserver>
+    requires(!PlanType::training && std::same_as<typename PlanType::value_type, float>)
+std::span<const float> forward(const HalfModel<typename PlanType::Net>& half, const float* input, int samples,
+                               Workspace<PlanType>& workspace, Observer&& observer = {}) {
+    detail::check_samples(workspace, samples);
+    [&]<std::size_t... S>(std::index_sequence<S...>) {
+        (
+            [&] {
+                constexpr StageSpec spec = PlanType::StageList::at(S);
+                const auto io = detail::stage_io<PlanType, S>(workspace, half.model(), input, samples);
+                if constexpr (spec.head == Head::linear) {
+                    PlanType::template Runner<S>::forward(io, half.weight(spec.head_layer));
+                } else {
+                    PlanType::template Runner<S>::forward(io);
+                }
+                observer(PlanType::forward_time(S));
+            }(),
+            ...);
+    }(std::make_index_sequence<PlanType::stage_count>{});
+    return workspace.output(samples);
+}
+
+}  // namespace ctnn::inline CTNN_ISA
+
 // ---- ctnn/testing/gradient_check.hpp
 // Gradients against central differences in double: for the library's own tests, and for authors of layers of their own.
 
@@ -10956,10 +11102,11 @@ struct EvaluateOptions {
     bool flip = false;  ///< take the mean of the logits of an image and of its mirror image
 };
 
-/// Loss without smoothing, accuracy, top-5, recalls and confusion of a model on all samples of a loader, which may
-/// resize them. Throws ArgumentError when shapes do not fit, or batches are larger than the workspace's.
-template <Network Net>
-Metrics evaluate(ModelView<Net, float> model, BatchLoader& loader, Workspace<Inference<Net, float>>& workspace,
+/// Loss without smoothing, accuracy, top-5, recalls and confusion of a ModelView or HalfModel on all samples of a
+/// loader, which may resize them. Throws ArgumentError when shapes do not fit, or batches are larger than the
+/// workspace's.
+template <class AnyModel, Network Net>
+Metrics evaluate(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net, float>>& workspace,
                  const EvaluateOptions& options = {}) {
     if (loader.shape() != Net::input_shape) {
         throw ArgumentError("the loader's batches do not have the shape of the network's input");
@@ -10986,8 +11133,8 @@ Metrics evaluate(ModelView<Net, float> model, BatchLoader& loader, Workspace<Inf
 
 /// The same on the samples `indices` of a data set, in batches of the workspace's size. Throws ArgumentError when
 /// shapes or classes do not fit.
-template <Network Net>
-Metrics evaluate(ModelView<Net, float> model, const Dataset& data, std::vector<std::uint32_t> indices,
+template <class AnyModel, Network Net>
+Metrics evaluate(const AnyModel& model, const Dataset& data, std::vector<std::uint32_t> indices,
                  Workspace<Inference<Net, float>>& workspace, const EvaluateOptions& options = {}) {
     if (data.shape != Net::input_shape || data.classes() > Net::classes) {
         throw ArgumentError("the data set's images or classes do not fit the network");

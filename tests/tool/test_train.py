@@ -66,6 +66,17 @@ class Train(ToolTest):
         output = self.run_tool(*SHORT, "--out", "run", "--epochs", "1", "--quiet")
         self.assertRegex(output, r"\Aaccuracy \d+\.\d\d %\nresults in run: [^\n]+\n\Z")
 
+    def test_eval_with_half_weights(self):
+        self.run_tool(*SHORT, "--out", "run", "--epochs", "1")
+        arguments = ["eval", "--weights", "run/last.safetensors", "--dataset", "synthetic"]
+        loss = {}
+        for half in [], ["--half"]:
+            output = self.run_tool(*arguments, *half)
+            self.assertEqual("half precision" in output.splitlines()[0], bool(half))
+            loss[bool(half)] = float(re.search(r"^loss (\d+\.\d+)$", output, re.M).group(1))
+        # Weights that are off by 2^-11 of themselves, in one layer of ten outputs.
+        self.assertAlmostEqual(loss[True], loss[False], delta=0.01)
+
     def test_runs_do_not_overwrite_each_other(self):
         for _ in range(2):
             self.run_tool(*SHORT, "--epochs", "1", "--limit-train", "64")

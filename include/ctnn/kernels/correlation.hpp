@@ -66,13 +66,14 @@ struct Correlation {
 
     /// All pixels of samples [begin, end), for one group of blocks; samples lie in_sample and out_sample elements
     /// apart. Used where over_samples. `channel_begin` and `channel_count` cut the input channels, for accumulation
-    /// over blocks of a long reduction.
-    static void samples(const T* x, std::ptrdiff_t in_sample, const T* w, T* out, std::ptrdiff_t out_sample, int begin,
+    /// over blocks of a long reduction. Weights W may be of half precision.
+    template <class W>
+    static void samples(const T* x, std::ptrdiff_t in_sample, const W* w, T* out, std::ptrdiff_t out_sample, int begin,
                         int end, int block_group, const Epilogue<T>& epilogue, int channel_begin = 0,
                         int channel_count = D.in_channels) {
         const int channel = block_group * channels_per_group;
         const Epilogue<T> shifted = shift(epilogue, channel);
-        const T* weights = w + block_group * tile.blocks * D.block_weights() + channel_begin * block_size;
+        const W* weights = w + block_group * tile.blocks * D.block_weights() + channel_begin * block_size;
         for (int row = 0; row < D.out_height; ++row) {
             for (int column = 0; column < D.out_width; ++column) {
                 T* to = out + static_cast<std::ptrdiff_t>(row) * D.out_row + column * D.out_pixel + channel;
@@ -180,8 +181,8 @@ struct Correlation {
         return last <= 0 ? 0 : std::min(pixels, ceil_div(last, D.x.stride));
     }
 
-    template <int Pixels>
-    static void sample_tile(const T* x, std::ptrdiff_t in_sample, const T* w, T* out, std::ptrdiff_t out_sample,
+    template <int Pixels, class W>
+    static void sample_tile(const T* x, std::ptrdiff_t in_sample, const W* w, T* out, std::ptrdiff_t out_sample,
                             int row, int column, int channels, const Epilogue<T>& epilogue, int channel_count) {
         Accumulators<T, Arch, Pixels, tile.blocks> sums;
         start(sums, out, out_sample, channels, epilogue);

@@ -64,9 +64,9 @@ struct Accumulators {
     }
 
     /// sum[p] += x[p·step + c] · w[c] for c in [0, count) and p in [Lo, Hi). Blocks of weights lie `block_stride`
-    /// apart.
-    template <int Lo, int Hi>
-    CTNN_ALWAYS_INLINE void add(const T* x, std::ptrdiff_t step, const T* w, std::ptrdiff_t block_stride, int count) {
+    /// apart. They may be of half precision.
+    template <int Lo, int Hi, class W>
+    CTNN_ALWAYS_INLINE void add(const T* x, std::ptrdiff_t step, const W* w, std::ptrdiff_t block_stride, int count) {
         if constexpr (Lo < Hi) {
 #pragma GCC unroll 1
             for (int c = 0; c < count; ++c) {

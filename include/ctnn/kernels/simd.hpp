@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <type_traits>
 
+#include <ctnn/core/half.hpp>
 #include <ctnn/core/shape.hpp>
 
 #if !defined(CTNN_FORCE_SCALAR)
@@ -46,6 +47,7 @@ struct Vec<T, ScalarArch> {
     T v{};
 
     static Vec load(const T* p) { return {*p}; }
+    static Vec load(const Half* p) { return {to_float(*p)}; }
     static Vec load(const T* p, int count) { return {count > 0 ? *p : T{}}; }
     static Vec broadcast(T x) { return {x}; }
     void store(T* p) const { *p = v; }
@@ -98,6 +100,26 @@ struct Vec {
             if (i < count) { part[i] = p[i]; }
         }
         return load(part);
+    }
+    /// Widened, which is exact; of float vectors only.
+    static CTNN_ALWAYS_INLINE Vec load(const Half* p)
+        requires std::is_same_v<T, float>
+    {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(Batch) == 64) {
+            return {Batch(_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))))};
+        }
+#endif
+#if defined(__F16C__)
+        if constexpr (sizeof(Batch) == 32) {
+            return {Batch(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+        }
+#elif defined(__aarch64__)
+        if constexpr (sizeof(Batch) == 16) { return {Batch(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(&p->bits))))}; }
+#endif
+        T wide[width];
+        for (int i = 0; i < width; ++i) { wide[i] = to_float(p[i]); }
+        return load(wide);
     }
     static CTNN_ALWAYS_INLINE Vec broadcast(T x) { return {Batch(x)}; }
     CTNN_ALWAYS_INLINE void store(T* p) const { v.store_unaligned(p); }

@@ -47,8 +47,9 @@ struct DirectPasses {
     }
 
     /// The maps of all samples, for heads that tile over samples. Long reductions run in pieces whose weights stay in
-    /// the second-level cache.
-    static void forward(const StageIO<T>& io, T* map, const Epilogue<T>& epilogue) {
+    /// the second-level cache. `weight` is io.weight, or the same in half precision.
+    template <class W>
+    static void forward(const StageIO<T>& io, const W* weight, T* map, const Epilogue<T>& epilogue) {
         constexpr int run = Linear ? 1024 : D.group_in();
         constexpr int chunk = Linear ? 1 << 30 : 64;
         const int chunks = ceil_div(io.samples, chunk);
@@ -62,7 +63,7 @@ struct DirectPasses {
                 Epilogue<T> part;
                 if (first + run >= D.group_in()) { part = of_group(epilogue, g); }
                 part.accumulate = first > 0;
-                Forward::samples(input + g * D.group_in(), in_sample, io.weight + g * D.group_weights(),
+                Forward::samples(input + g * D.group_in(), in_sample, weight + g * D.group_weights(),
                                  map + g * D.group_out(), D.out.size(), c * chunk, end, b, part, first,
                                  std::min(run, D.group_in() - first));
             }

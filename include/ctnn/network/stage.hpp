@@ -87,7 +87,10 @@ struct Stage {
         std::max(rows_elements + Behind::response_scratch, head_sizes.scratch);
 
     /// Overwrites the output; in training also what backward needs.
-    static void forward(const StageIO<T>& io) {
+    static void forward(const StageIO<T>& io) { forward(io, io.weight); }
+    /// The same with other weights of the head: a linear layer's in half precision.
+    template <class W>
+    static void forward(const StageIO<T>& io, const W* weight) {
         if constexpr (S.batch_norm && !TrainingPass) {
             batch_norm_from_running(io.running_mean, io.running_variance, S.map.channels, io.norm_weight, io.norm_bias,
                                     S.eps, vectors(io));
@@ -104,7 +107,7 @@ struct Stage {
                 if constexpr (!whole) { moments(io, n, band); }
             });
             if constexpr (whole) {
-                head_all(io, io.map, epilogue(io));
+                head_all(io, weight, io.map, epilogue(io));
                 parallel_for(io.samples * bands, io.threads,
                              [&](int item, int) { moments(io, item / bands, item % bands); });
             }
@@ -114,7 +117,7 @@ struct Stage {
                 S.map.channels, io.norm_weight, io.norm_bias, S.eps, S.momentum, vectors(io), io.next_running_mean,
                 io.next_running_variance);
         } else if constexpr (whole) {
-            head_all(io, map_elements > 0 ? io.map : io.output, epilogue(io));
+            head_all(io, weight, map_elements > 0 ? io.map : io.output, epilogue(io));
         }
         const int parts = bands_for(io);
         parallel_for(io.samples * parts, io.threads, [&](int item, int thread) {
@@ -217,8 +220,9 @@ struct Stage {
         finish_activation(map + r0 * Behind::map_row, (r1 - r0) * Behind::map_row);
     }
     /// The maps of all samples.
-    static void head_all(const StageIO<T>& io, T* map, const Epilogue<T>& e) {
-        Passes::forward(io, map, e);
+    template <class W>
+    static void head_all(const StageIO<T>& io, const W* weight, T* map, const Epilogue<T>& e) {
+        Passes::forward(io, weight, map, e);
         if constexpr (!train_norm && (S.activation == Activation::sigmoid || S.activation == Activation::tanh)) {
             parallel_for(io.samples, io.threads,
                          [&](int n, int) { finish_activation(map + n * Behind::map_size, Behind::map_size); });

@@ -37,8 +37,8 @@ struct WinogradPasses {
         .scratch = std::max(Forward::scratch_elements, InGradient ? Backward::scratch_elements : 0)};
 
     /// All samples' maps.
-    static void forward(const StageIO<T>& io, T* map, const Epilogue<T>& epilogue) {
-        correlate<Forward>(io, io.input, D.in.size(), io.weight, io.filters, map, D.out.size(), epilogue);
+    static void forward(const StageIO<T>& io, const T* weight, T* map, const Epilogue<T>& epilogue) {
+        correlate<Forward>(io, io.input, D.in.size(), weight, io.filters, map, D.out.size(), epilogue);
     }
 
     static void weight_gradient(const StageIO<T>& io, const T* map_gradient) {

@@ -21,10 +21,11 @@ struct EvaluateOptions {
     bool flip = false;  ///< take the mean of the logits of an image and of its mirror image
 };
 
-/// Loss without smoothing, accuracy, top-5, recalls and confusion of a model on all samples of a loader, which may
-/// resize them. Throws ArgumentError when shapes do not fit, or batches are larger than the workspace's.
-template <Network Net>
-Metrics evaluate(ModelView<Net, float> model, BatchLoader& loader, Workspace<Inference<Net, float>>& workspace,
+/// Loss without smoothing, accuracy, top-5, recalls and confusion of a ModelView or HalfModel on all samples of a
+/// loader, which may resize them. Throws ArgumentError when shapes do not fit, or batches are larger than the
+/// workspace's.
+template <class AnyModel, Network Net>
+Metrics evaluate(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net, float>>& workspace,
                  const EvaluateOptions& options = {}) {
     if (loader.shape() != Net::input_shape) {
         throw ArgumentError("the loader's batches do not have the shape of the network's input");
@@ -51,8 +52,8 @@ Metrics evaluate(ModelView<Net, float> model, BatchLoader& loader, Workspace<Inf
 
 /// The same on the samples `indices` of a data set, in batches of the workspace's size. Throws ArgumentError when
 /// shapes or classes do not fit.
-template <Network Net>
-Metrics evaluate(ModelView<Net, float> model, const Dataset& data, std::vector<std::uint32_t> indices,
+template <class AnyModel, Network Net>
+Metrics evaluate(const AnyModel& model, const Dataset& data, std::vector<std::uint32_t> indices,
                  Workspace<Inference<Net, float>>& workspace, const EvaluateOptions& options = {}) {
     if (data.shape != Net::input_shape || data.classes() > Net::classes) {
         throw ArgumentError("the data set's images or classes do not fit the network");
