@@ -89,7 +89,7 @@ class Kernels(BenchTest):
 
     def test_refusals(self):
         for arguments, *pieces in (
-                (["compile"], "'compile'", "kernels or steps"),
+                (["compile"], "'compile'", "kernels, streams or steps"),
                 (["kernels", "--batch", 3], "'--batch' is no option of kernels"),
                 (["kernels", "--threads", 0], "--threads: found '0'"),
                 (["kernels", "--seconds", "nan"], "--seconds: found 'nan'"),
