@@ -899,36 +899,31 @@ struct LiveBuffer {
     [[nodiscard]] constexpr bool overlaps(const LiveBuffer& o) const { return first <= o.last && o.first <= last; }
 };
 
-/// Gives every buffer an offset, largest first, each at the lowest place that no buffer live at the same time holds.
-/// Returns the units needed in all.
-template <std::size_t Count>
-constexpr std::int64_t place_buffers(std::array<LiveBuffer, Count>& buffers) {
-    std::array<bool, Count> placed{};
+/// Gives every buffer for which chosen(index) holds an offset, largest first, each at the lowest place that no chosen
+/// buffer live at the same time holds. Returns the units needed in all. Compilers count the steps of constant
+/// evaluation, so empty buffers are passed over once, at the start.
+template <std::size_t Count, class Chosen>
+constexpr std::int64_t place_buffers(std::array<LiveBuffer, Count>& buffers, Chosen chosen) {
+    std::array<LiveBuffer*, Count> order{};
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < Count; ++i) {
+        if (buffers[i].size == 0 || !chosen(i)) { continue; }
+        std::size_t at = count++;
+        for (; at > 0 && order[at - 1]->size < buffers[i].size; --at) { order[at] = order[at - 1]; }
+        order[at] = &buffers[i];
+    }
     std::int64_t total = 0;
-    for (std::size_t round = 0; round < Count; ++round) {
-        std::size_t next = Count;
-        for (std::size_t i = 0; i < Count; ++i) {
-            if (!placed[i] && buffers[i].size > 0 && (next == Count || buffers[i].size > buffers[next].size)) {
-                next = i;
+    for (std::size_t next = 0; next < count; ++next) {
+        LiveBuffer& buffer = *order[next];
+        for (std::size_t i = 0; i < next; ++i) {
+            const LiveBuffer& other = *order[i];
+            if (buffer.overlaps(other) && buffer.offset < other.offset + other.size &&
+                other.offset < buffer.offset + buffer.size) {
+                buffer.offset = other.offset + other.size;
+                i = static_cast<std::size_t>(-1);  // what was passed may now be in the way
             }
         }
-        if (next == Count) { break; }
-        LiveBuffer& buffer = buffers[next];
-        std::int64_t offset = 0;
-        for (bool moved = true; moved;) {
-            moved = false;
-            for (std::size_t i = 0; i < Count; ++i) {
-                const LiveBuffer& other = buffers[i];
-                if (placed[i] && buffer.overlaps(other) && offset < other.offset + other.size &&
-                    other.offset < offset + buffer.size) {
-                    offset = other.offset + other.size;
-                    moved = true;
-                }
-            }
-        }
-        buffer.offset = offset;
-        placed[next] = true;
-        total = total > offset + buffer.size ? total : offset + buffer.size;
+        total = total > buffer.offset + buffer.size ? total : buffer.offset + buffer.size;
     }
     return total;
 }
@@ -2499,13 +2494,37 @@ struct alignas(64) Share {
 /// The only copy of the loop's body, for one thread as for many: the compiler fuses multiplications and additions as it
 /// sees fit, so two inlined copies may round differently, and results would depend on the number of threads.
 template <class F>
-CTNN_ONE_COPY void work_on(Share* share, int shares, int run, int thread, F& f) {
+CTNN_ONE_COPY void work_on(Share* share, int shares, int run, int thread, void* body) {
+    F& f = *static_cast<F*>(body);
     for (int s = 0; s < shares; ++s) {
         Share& mine = share[(thread + s) % shares];
         for (int begin = mine.next.fetch_add(run); begin < mine.end; begin = mine.next.fetch_add(run)) {
             for (int i = begin; i < std::min(begin + run, mine.end); ++i) { f(i, thread); }
         }
     }
+}
+
+/// The part of parallel_for that does not depend on the body's type, which is compiled once instead of once a loop.
+inline void share_out(int items, int threads, void (*work)(Share*, int, int, int, void*), void* body) {
+#if defined(_OPENMP)
+    if (items > 1 && threads > 1) {
+        constexpr int most = 64;
+        const int shares = std::min({items, threads, most});
+        std::array<Share, most> share;
+        for (int s = 0; s < shares; ++s) {
+            share[static_cast<std::size_t>(s)].next = static_cast<int>(std::int64_t{items} * s / shares);
+            share[static_cast<std::size_t>(s)].end = static_cast<int>(std::int64_t{items} * (s + 1) / shares);
+        }
+        const int run = std::max(1, items / (shares * 8));
+#pragma omp parallel num_threads(threads)
+        work(share.data(), shares, run, omp_get_thread_num(), body);
+        return;
+    }
+#else
+    static_cast<void>(threads);
+#endif
+    Share all{0, items};
+    work(&all, 1, std::max(items, 1), 0, body);
 }
 
 }  // namespace detail
@@ -2516,25 +2535,8 @@ CTNN_ONE_COPY void work_on(Share* share, int shares, int run, int thread, F& f) 
 /// `threads` strong, because OpenMP's runtimes keep a team that does not change and allocate for one that does.
 template <class F>
 void parallel_for(int items, int threads, F&& f) {
-#if defined(_OPENMP)
-    if (items > 1 && threads > 1) {
-        constexpr int most = 64;
-        const int shares = std::min({items, threads, most});
-        std::array<detail::Share, most> share;
-        for (int s = 0; s < shares; ++s) {
-            share[static_cast<std::size_t>(s)].next = static_cast<int>(std::int64_t{items} * s / shares);
-            share[static_cast<std::size_t>(s)].end = static_cast<int>(std::int64_t{items} * (s + 1) / shares);
-        }
-        const int run = std::max(1, items / (shares * 8));
-#pragma omp parallel num_threads(threads)
-        detail::work_on(share.data(), shares, run, omp_get_thread_num(), f);
-        return;
-    }
-#else
-    static_cast<void>(threads);
-#endif
-    detail::Share all{0, items};
-    detail::work_on(&all, 1, std::max(items, 1), 0, f);
+    using Body = std::remove_reference_t<F>;
+    detail::share_out(items, threads, detail::work_on<Body>, const_cast<std::remove_const_t<Body>*>(&f));
 }
 
 }  // namespace ctnn::inline CTNN_ISA
@@ -3881,16 +3883,31 @@ struct Block {};
 
 namespace detail {
 
-template <class T>
+/// A list of types, which unlike std::tuple costs a compiler nothing.
+template <class... T>
+struct Types {};
+
+template <class... A, class... B>
+Types<A..., B...> operator+(Types<A...>, Types<B...>);
+
+template <class L>
 struct LayersOf {
-    using type = std::tuple<T>;
+    using type = Types<L>;
 };
 template <Literal BlockName, class... Layers>
 struct LayersOf<Block<BlockName, Layers...>> {
-    using type = decltype(std::tuple_cat(typename LayersOf<Layers>::type{}...));
+    using type = decltype((Types<>{} + ... + typename LayersOf<Layers>::type{}));
 };
-template <class... Layers>
-using FlatLayers = decltype(std::tuple_cat(typename LayersOf<Layers>::type{}...));
+
+template <std::size_t I, class List>
+struct TypeAt;
+template <std::size_t I, class... T>
+struct TypeAt<I, Types<T...>> : std::tuple_element<I, std::tuple<T...>> {};
+
+template <class... T>
+constexpr std::size_t type_count(Types<T...>) {
+    return sizeof...(T);
+}
 
 /// The result of the describe pass: a row per layer, keyed as PyTorch's state_dict is, or the first error.
 template <std::size_t Count>
@@ -3951,20 +3968,19 @@ struct Description {
 
 template <class First, class... Layers>
 struct Described {
-    using types = FlatLayers<First, Layers...>;
-    static constexpr std::size_t count = 0;
-    static constexpr Description<1> make() {
+    using types = Types<>;
+    static constexpr Description<1> value = [] {
         Description<1> d;
         d.error << "a network begins with its input; write Sequential<Input<channels, height, width>, ...>";
         return d;
-    }
+    }();
 };
 
 template <int C, int H, int W, class... Layers>
 struct Described<Input<C, H, W>, Layers...> {
-    using types = FlatLayers<Layers...>;
-    static constexpr std::size_t count = std::tuple_size_v<types>;
-    static constexpr auto make() {
+    using types = typename LayersOf<Block<"", Layers...>>::type;
+    static constexpr std::size_t count = type_count(types{});
+    static constexpr auto value = [] {
         Description<(count > 0 ? count : 1)> d;
         if (C < 1 || H < 1 || W < 1) {
             write_size(d.error << "input " << C << "x", H, W) << " is empty; write sizes of at least 1";
@@ -3979,14 +3995,13 @@ struct Described<Input<C, H, W>, Layers...> {
                 << "a network without layers computes nothing; add one behind Input, for example Flatten, Linear<10>";
         }
         return d;
-    }
+    }();
 };
 
 /// What `verdict` asks for the sentence.
 template <class First, class... Layers>
 struct NetworkError {
-    static constexpr Sentence sentence = Described<First, Layers...>::make().error;
-    static constexpr std::string_view error() { return sentence.view(); }
+    static constexpr std::string_view error() { return Described<First, Layers...>::value.error.view(); }
 };
 
 }  // namespace detail
@@ -4008,7 +4023,7 @@ struct Sequential {
     using layer_types = typename detail::Described<First, Layers...>::types;
 
     /// The layers as they come, blocks flattened.
-    static constexpr auto description = detail::Described<First, Layers...>::make();
+    static constexpr const auto& description = detail::Described<First, Layers...>::value;
     static constexpr std::size_t layer_count = description.size;
 
     static constexpr Shape input_shape = description.layers[0].in.shape;
@@ -4730,9 +4745,10 @@ void sum_pixels(const T* x, T* sums, int pixels, int channels) {
     });
 }
 
-/// out[c] = Σ_row rows[row, c] in row order, accumulated in double; rows lie `stride` elements apart.
+/// out[c] = Σ_row rows[row, c] in row order, accumulated in double; rows lie `stride` elements apart. Not worth a copy
+/// for every number of channels.
 template <class T>
-void add_rows(const T* rows, std::ptrdiff_t stride, int count, int channels, T* out) {
+CTNN_ONE_COPY void add_rows(const T* rows, std::ptrdiff_t stride, int count, int channels, T* out) {
     constexpr int chunk = 64;
     for (int first = 0; first < channels; first += chunk) {
         double total[chunk] = {};
@@ -5518,10 +5534,27 @@ constexpr std::ptrdiff_t phase_begin(const ConvolutionDims& d, int phase_y, int 
     return 0;
 }
 
+namespace detail {
+
+/// One tap's weights between `outs` output channels and the first `channels` input channels of a block, transposed:
+/// to[o][c] = from[o / 16][c][o % 16], and zeros up to 16 input channels. Blocks of `from` lie `block_stride` apart.
+/// Sizes are arguments, because a compiler that knew them would unroll the loops of every convolution.
+template <class T>
+CTNN_ONE_COPY void transpose_tap(const T* from, std::ptrdiff_t block_stride, int outs, int channels, T* to) {
+    for (int o = 0; o < outs; ++o, to += block_size) {
+        const T* w = from + o / block_size * block_stride + o % block_size;
+        for (int c = 0; c < channels; ++c) { to[c] = w[std::ptrdiff_t{c} * block_size]; }
+        for (int c = channels; c < block_size; ++c) { to[c] = T{}; }
+    }
+}
+
+}  // namespace detail
+
 /// Writes the transposed weights of input block `block` of group `group`; blocks may be written in parallel.
 template <ConvolutionDims D, class T>
 void transpose_weights(const T* weights, T* transposed, int group, int block) {
-    const T* from = weights + group * D.group_weights();
+    constexpr std::ptrdiff_t tap_size = std::ptrdiff_t{D.group_in()} * block_size;
+    const T* from = weights + group * D.group_weights() + std::ptrdiff_t{block} * block_size * block_size;
     T* group_to = transposed + transposed_weights(D) / D.groups * group;
     const int channels = std::min(block_size, D.group_in() - block * block_size);
     for (int py = 0; py < D.window.y.stride; ++py) {
@@ -5530,22 +5563,11 @@ void transpose_weights(const T* weights, T* transposed, int group, int block) {
             const Phase x = phase_of(D.window.x, D.in.width, px);
             T* to = group_to + phase_begin(D, py, px) +
                     std::ptrdiff_t{block} * y.taps * x.taps * D.group_out() * block_size;
-            for (int ty = 0; ty < y.taps; ++ty) {
-                for (int tx = 0; tx < x.taps; ++tx) {
-                    const int ky = y.first_tap + (y.taps - 1 - ty) * D.window.y.stride;
-                    const int kx = x.first_tap + (x.taps - 1 - tx) * D.window.x.stride;
-                    for (int o = 0; o < D.group_out(); ++o, to += block_size) {
-                        const T* w =
-                            from +
-                            (((std::ptrdiff_t{o / block_size} * D.window.y.extent + ky) * D.window.x.extent + kx) *
-                                 D.group_in() +
-                             block * block_size) *
-                                block_size +
-                            o % block_size;
-                        for (int c = 0; c < channels; ++c) { to[c] = w[std::ptrdiff_t{c} * block_size]; }
-                        for (int c = channels; c < block_size; ++c) { to[c] = T{}; }
-                    }
-                }
+            for (int tap = 0; tap < y.taps * x.taps; ++tap, to += std::ptrdiff_t{D.group_out()} * block_size) {
+                const int ky = y.first_tap + (y.taps - 1 - tap / x.taps) * D.window.y.stride;
+                const int kx = x.first_tap + (x.taps - 1 - tap % x.taps) * D.window.x.stride;
+                detail::transpose_tap(from + (ky * D.window.x.extent + kx) * tap_size,
+                                      D.window.y.extent * D.window.x.extent * tap_size, D.group_out(), channels, to);
             }
         }
     }
@@ -7165,7 +7187,8 @@ struct Plan {
     using Runner =
         Stage<StageList::at(I), T, training, (I > 0 || input_gradient),
               std::conditional_t<StageList::at(I).head == Head::custom,
-                                 std::tuple_element_t<StageList::at(I).head_layer, typename Net::layer_types>, void>>;
+                                 typename detail::TypeAt<StageList::at(I).head_layer, typename Net::layer_types>::type,
+                                 void>>;
 
     /// Times: forward of stage s at s, the loss at stage_count, backward of stage s at 2·stage_count − s.
     static constexpr int forward_time(std::size_t s) { return static_cast<int>(s); }
@@ -7175,10 +7198,12 @@ struct Plan {
     static constexpr std::size_t index(std::size_t stage, Slot slot) {
         return stage * slot_count + static_cast<std::size_t>(slot);
     }
-    static constexpr bool per_sample(std::size_t i) { return i % slot_count < static_cast<std::size_t>(Slot::saved); }
     /// The gradient with respect to the input is a buffer behind those of the stages.
     static constexpr std::size_t input_gradient_index = stage_count * slot_count;
     static constexpr std::size_t buffer_count = stage_count * slot_count + 1;
+    static constexpr bool per_sample(std::size_t i) {
+        return i == input_gradient_index || i % slot_count < static_cast<std::size_t>(Slot::saved);
+    }
 
   private:
     struct Table {
@@ -7238,15 +7263,8 @@ struct Plan {
                                                end_time, end_time, 0};
         }
         // Two arenas: buffers that grow with the batch, and fixed ones.
-        std::array<LiveBuffer, buffer_count> scaled{}, fixed{};
-        for (std::size_t i = 0; i < buffer_count; ++i) {
-            (i == input_gradient_index || per_sample(i) ? scaled : fixed)[i] = t.buffers[i];
-        }
-        t.sample_lines = place_buffers(scaled);
-        t.fixed_bytes = place_buffers(fixed);
-        for (std::size_t i = 0; i < buffer_count; ++i) {
-            t.buffers[i] = i == input_gradient_index || per_sample(i) ? scaled[i] : fixed[i];
-        }
+        t.sample_lines = place_buffers(t.buffers, [](std::size_t i) { return per_sample(i); });
+        t.fixed_bytes = place_buffers(t.buffers, [](std::size_t i) { return !per_sample(i); });
         return t;
     }(std::make_index_sequence<stage_count>{});
 
@@ -7266,14 +7284,13 @@ struct Plan {
     /// Byte offset of a buffer in a workspace made for `batch` samples: per-sample buffers first, fixed ones, scratch.
     static constexpr std::size_t offset(std::size_t i, int batch) {
         const auto at = static_cast<std::size_t>(table.buffers[i].offset);
-        return i == input_gradient_index || per_sample(i) ? at * block_alignment * static_cast<std::size_t>(batch)
-                                                          : sample_bytes * static_cast<std::size_t>(batch) + at;
+        return per_sample(i) ? at * block_alignment * static_cast<std::size_t>(batch)
+                             : sample_bytes * static_cast<std::size_t>(batch) + at;
     }
     /// Bytes of a buffer in such a workspace.
     static constexpr std::size_t buffer_bytes(std::size_t i, int batch) {
         const auto size = static_cast<std::size_t>(table.buffers[i].size);
-        return i == input_gradient_index || per_sample(i) ? size * block_alignment * static_cast<std::size_t>(batch)
-                                                          : size;
+        return per_sample(i) ? size * block_alignment * static_cast<std::size_t>(batch) : size;
     }
     static constexpr std::size_t scratch_offset(int batch) {
         return sample_bytes * static_cast<std::size_t>(batch) + fixed_bytes;
@@ -9135,8 +9152,8 @@ class Trainer {
     }
 
     /// Behind each stage of a backward pass, while that stage's gradients are in cache: adds those of a later pass to
-    /// the sum, and takes sums of squares where asked.
-    void gather(int time, bool add, TensorNumbers<Net>* squares) {
+    /// the sum, and takes sums of squares where asked. Not worth a copy for every stage.
+    CTNN_ONE_COPY void gather(int time, bool add, TensorNumbers<Net>* squares) {
         const StageSpec& stage = TrainPlan::StageList::at(static_cast<std::size_t>(TrainPlan::end_time - time));
         for (std::size_t i = 0; i < ParameterLayout<Net>::tensors; ++i) {
             const ParameterSlot& slot = ParameterLayout<Net>::slots[i];
@@ -9800,17 +9817,6 @@ void load_hex_weights(const std::filesystem::path& directory, Model<Net, T>& mod
 
 namespace ctnn::inline CTNN_ISA {
 
-/// The elements of an array, in this machine's byte order.
-using IdxValues = std::variant<std::vector<std::uint8_t>, std::vector<std::int8_t>, std::vector<std::int16_t>,
-                               std::vector<std::int32_t>, std::vector<float>, std::vector<double>>;
-
-/// An array, row-major.
-struct IdxArray {
-    std::string source;               ///< names the file in messages
-    std::vector<std::uint32_t> dims;  ///< none is a single element; dimensions may be 0
-    IdxValues values;
-};
-
 namespace detail {
 
 /// The third byte of a file whose elements are T's.
@@ -9821,11 +9827,49 @@ constexpr std::uint8_t idx_type() {
     return sizeof(T) == 2 ? 0x0B : 0x0C;
 }
 
-/// Chooses the alternative that `type` stands for; false where it stands for none.
-template <class... Vectors>
-bool choose_idx_type(std::uint32_t type, std::variant<Vectors...>& values) {
-    return ((type == idx_type<typename Vectors::value_type>() && (values = Vectors{}, true)) || ...);
+/// Bytes of an element of that type; 0 where it is none.
+constexpr std::size_t idx_element_size(std::uint32_t type) {
+    switch (type) {
+        case 0x08:
+        case 0x09: return 1;
+        case 0x0B: return 2;
+        case 0x0C:
+        case 0x0D: return 4;
+        case 0x0E: return 8;
+        default: return 0;
+    }
 }
+
+}  // namespace detail
+
+/// A type that a file can have: std::uint8_t, std::int8_t, std::int16_t, std::int32_t, float or double.
+template <class T>
+concept IdxElement = std::same_as<T, std::uint8_t> || std::same_as<T, std::int8_t> || std::same_as<T, std::int16_t> ||
+                     std::same_as<T, std::int32_t> || std::same_as<T, float> || std::same_as<T, double>;
+
+/// An array, row-major.
+struct IdxArray {
+    std::string source;               ///< names the file in messages
+    std::vector<std::uint32_t> dims;  ///< none is a single element; dimensions may be 0
+    std::uint8_t type = 0x08;         ///< as in the file: 08 and 09 bytes, 0b int16, 0c int32, 0d float, 0e double
+    std::vector<std::byte> bytes{};   ///< the elements, in this machine's byte order
+
+    template <IdxElement T>
+    [[nodiscard]] bool holds() const {
+        return type == detail::idx_type<T>();
+    }
+    /// The elements. Throws FileError where they are of another type.
+    template <IdxElement T>
+    [[nodiscard]] std::span<const T> values() const {
+        if (!holds<T>()) {
+            throw FileError{
+                fmt::format("{}: offset 2: found type {:02x}, expected {:02x}", source, type, detail::idx_type<T>())};
+        }
+        return {reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T)};
+    }
+};
+
+namespace detail {
 
 /// Copies elements of `size` bytes between the file's byte order and this machine's.
 inline void copy_big_endian(std::span<const std::byte> from, std::span<std::byte> to, std::size_t size) {
@@ -9875,30 +9919,27 @@ inline IdxArray parse_idx(std::span<const std::byte> bytes, std::string source) 
     const auto fail = [&](const std::string& what) { throw FileError{source + ": " + what}; };
     if (bytes.size() < 4) { fail(fmt::format("found {} bytes, expected at least 4", bytes.size())); }
     const std::uint32_t magic = detail::read_u32(bytes);
-    IdxArray array{{}, std::vector<std::uint32_t>(magic & 0xFF), {}};
-    if (!detail::choose_idx_type(magic >> 8, array.values)) {
+    const std::size_t element = detail::idx_element_size(magic >> 8);
+    if (element == 0) {
         fail(
             fmt::format("offset 0: found {:08x}, expected 00, 00, a type (08, 09, 0b, 0c, 0d or 0e), the rank", magic));
     }
+    IdxArray array{{}, std::vector<std::uint32_t>(magic & 0xFF), static_cast<std::uint8_t>(magic >> 8)};
     const std::size_t header = 4 + 4 * array.dims.size();
     if (bytes.size() < header) {
         fail(fmt::format("offset 4: found {} bytes, expected {} of dimensions for rank {}", bytes.size() - 4,
                          header - 4, array.dims.size()));
     }
     for (std::size_t i = 0; i < array.dims.size(); ++i) { array.dims[i] = detail::read_u32(bytes.subspan(4 + 4 * i)); }
-    std::visit(
-        [&]<class T>(std::vector<T>& values) {
-            const auto data = bytes.subspan(header);
-            const auto size = detail::idx_bytes(array.dims, sizeof(T));
-            if (data.size() != size) {
-                fail(fmt::format("offset {}: found {} bytes, expected {} for {} elements of {}", header, data.size(),
-                                 size ? std::to_string(*size) : "fewer than 2^64", detail::shown(array.dims),
-                                 sizeof(T) == 1 ? "a byte" : fmt::format("{} bytes", sizeof(T))));
-            }
-            values.resize(data.size() / sizeof(T));
-            detail::copy_big_endian(data, std::as_writable_bytes(std::span{values}), sizeof(T));
-        },
-        array.values);
+    const auto data = bytes.subspan(header);
+    const auto size = detail::idx_bytes(array.dims, element);
+    if (data.size() != size) {
+        fail(fmt::format("offset {}: found {} bytes, expected {} for {} elements of {}", header, data.size(),
+                         size ? std::to_string(*size) : "fewer than 2^64", detail::shown(array.dims),
+                         element == 1 ? "a byte" : std::to_string(element) + " bytes"));
+    }
+    array.bytes.resize(data.size());
+    detail::copy_big_endian(data, array.bytes, element);
     array.source = std::move(source);
     return array;
 }
@@ -9906,25 +9947,25 @@ inline IdxArray parse_idx(std::span<const std::byte> bytes, std::string source) 
 /// Reads a file that is not compressed. Throws FileError.
 inline IdxArray read_idx(const std::filesystem::path& path) { return parse_idx(read_file(path), path.string()); }
 
-/// Writes elements of one of the types of IdxValues by write_file_atomically. Throws ArgumentError where they are not
-/// as many as the dimensions say, FileError.
-template <class T>
-void write_idx(const std::filesystem::path& path, std::span<const std::uint32_t> dims, std::span<const T> values) {
-    if (dims.size() > 255 || detail::idx_bytes(dims, sizeof(T)) != values.size_bytes()) {
-        throw ArgumentError{fmt::format("IDX: found {} elements, expected those of {} in at most 255 dimensions",
-                                        values.size(), detail::shown(dims))};
-    }
-    const auto header = detail::idx_header(detail::idx_type<T>(), dims);
-    std::vector<std::byte> swapped(sizeof(T) == 1 ? 0 : values.size_bytes());
-    std::span<const std::byte> data = std::as_bytes(values);
-    if (!swapped.empty()) {
-        detail::copy_big_endian(data, swapped, sizeof(T));
-        data = swapped;
-    }
-    write_file_atomically(path, std::array<std::span<const std::byte>, 2>{header, data});
-}
+/// Writes an array by write_file_atomically; its source is not looked at. Throws ArgumentError where its elements are
+/// not as many as the dimensions say, FileError.
 inline void write_idx(const std::filesystem::path& path, const IdxArray& array) {
-    std::visit([&]<class T>(const std::vector<T>& values) { write_idx<T>(path, array.dims, values); }, array.values);
+    const std::size_t element = detail::idx_element_size(array.type);
+    if (element == 0 || array.dims.size() > 255 || detail::idx_bytes(array.dims, element) != array.bytes.size()) {
+        throw ArgumentError{
+            fmt::format("IDX: found {} bytes of type {:02x}, expected the elements of {} in at most 255 dimensions",
+                        array.bytes.size(), array.type, detail::shown(array.dims))};
+    }
+    const auto header = detail::idx_header(array.type, array.dims);
+    std::vector<std::byte> swapped(array.bytes.size());
+    detail::copy_big_endian(array.bytes, swapped, element);
+    write_file_atomically(path, std::array<std::span<const std::byte>, 2>{header, swapped});
+}
+/// The same of elements that lie elsewhere.
+template <IdxElement T>
+void write_idx(const std::filesystem::path& path, std::span<const std::uint32_t> dims, std::span<const T> values) {
+    const auto bytes = std::as_bytes(values);
+    write_idx(path, {{}, {dims.begin(), dims.end()}, detail::idx_type<T>(), {bytes.begin(), bytes.end()}});
 }
 
 namespace detail {
@@ -9932,13 +9973,11 @@ namespace detail {
 /// The bytes of an array that must be unsigned bytes of one of two ranks.
 inline std::span<const std::uint8_t> require_bytes(const IdxArray& array, std::size_t rank, std::size_t or_rank,
                                                    std::string_view expected) {
-    const auto* const values = std::get_if<std::vector<std::uint8_t>>(&array.values);
-    const int type = std::visit([]<class T>(const std::vector<T>&) { return idx_type<T>(); }, array.values);
-    if (values == nullptr || (array.dims.size() != rank && array.dims.size() != or_rank)) {
-        throw FileError{fmt::format("{}: offset 2: found type {:02x} and rank {}, expected {}", array.source, type,
-                                    array.dims.size(), expected)};
+    if (!array.holds<std::uint8_t>() || (array.dims.size() != rank && array.dims.size() != or_rank)) {
+        throw FileError{fmt::format("{}: offset 2: found type {:02x} and rank {}, expected {}", array.source,
+                                    array.type, array.dims.size(), expected)};
     }
-    return *values;
+    return array.values<std::uint8_t>();
 }
 
 inline std::span<const std::uint8_t> require_labels(const IdxArray& labels) {

@@ -19,36 +19,31 @@ struct LiveBuffer {
     [[nodiscard]] constexpr bool overlaps(const LiveBuffer& o) const { return first <= o.last && o.first <= last; }
 };
 
-/// Gives every buffer an offset, largest first, each at the lowest place that no buffer live at the same time holds.
-/// Returns the units needed in all.
-template <std::size_t Count>
-constexpr std::int64_t place_buffers(std::array<LiveBuffer, Count>& buffers) {
-    std::array<bool, Count> placed{};
+/// Gives every buffer for which chosen(index) holds an offset, largest first, each at the lowest place that no chosen
+/// buffer live at the same time holds. Returns the units needed in all. Compilers count the steps of constant
+/// evaluation, so empty buffers are passed over once, at the start.
+template <std::size_t Count, class Chosen>
+constexpr std::int64_t place_buffers(std::array<LiveBuffer, Count>& buffers, Chosen chosen) {
+    std::array<LiveBuffer*, Count> order{};
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < Count; ++i) {
+        if (buffers[i].size == 0 || !chosen(i)) { continue; }
+        std::size_t at = count++;
+        for (; at > 0 && order[at - 1]->size < buffers[i].size; --at) { order[at] = order[at - 1]; }
+        order[at] = &buffers[i];
+    }
     std::int64_t total = 0;
-    for (std::size_t round = 0; round < Count; ++round) {
-        std::size_t next = Count;
-        for (std::size_t i = 0; i < Count; ++i) {
-            if (!placed[i] && buffers[i].size > 0 && (next == Count || buffers[i].size > buffers[next].size)) {
-                next = i;
+    for (std::size_t next = 0; next < count; ++next) {
+        LiveBuffer& buffer = *order[next];
+        for (std::size_t i = 0; i < next; ++i) {
+            const LiveBuffer& other = *order[i];
+            if (buffer.overlaps(other) && buffer.offset < other.offset + other.size &&
+                other.offset < buffer.offset + buffer.size) {
+                buffer.offset = other.offset + other.size;
+                i = static_cast<std::size_t>(-1);  // what was passed may now be in the way
             }
         }
-        if (next == Count) { break; }
-        LiveBuffer& buffer = buffers[next];
-        std::int64_t offset = 0;
-        for (bool moved = true; moved;) {
-            moved = false;
-            for (std::size_t i = 0; i < Count; ++i) {
-                const LiveBuffer& other = buffers[i];
-                if (placed[i] && buffer.overlaps(other) && offset < other.offset + other.size &&
-                    other.offset < offset + buffer.size) {
-                    offset = other.offset + other.size;
-                    moved = true;
-                }
-            }
-        }
-        buffer.offset = offset;
-        placed[next] = true;
-        total = total > offset + buffer.size ? total : offset + buffer.size;
+        total = total > buffer.offset + buffer.size ? total : buffer.offset + buffer.size;
     }
     return total;
 }

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include <ctnn/core/config.hpp>
 
@@ -36,13 +37,37 @@ struct alignas(64) Share {
 /// The only copy of the loop's body, for one thread as for many: the compiler fuses multiplications and additions as it
 /// sees fit, so two inlined copies may round differently, and results would depend on the number of threads.
 template <class F>
-CTNN_ONE_COPY void work_on(Share* share, int shares, int run, int thread, F& f) {
+CTNN_ONE_COPY void work_on(Share* share, int shares, int run, int thread, void* body) {
+    F& f = *static_cast<F*>(body);
     for (int s = 0; s < shares; ++s) {
         Share& mine = share[(thread + s) % shares];
         for (int begin = mine.next.fetch_add(run); begin < mine.end; begin = mine.next.fetch_add(run)) {
             for (int i = begin; i < std::min(begin + run, mine.end); ++i) { f(i, thread); }
         }
     }
+}
+
+/// The part of parallel_for that does not depend on the body's type, which is compiled once instead of once a loop.
+inline void share_out(int items, int threads, void (*work)(Share*, int, int, int, void*), void* body) {
+#if defined(_OPENMP)
+    if (items > 1 && threads > 1) {
+        constexpr int most = 64;
+        const int shares = std::min({items, threads, most});
+        std::array<Share, most> share;
+        for (int s = 0; s < shares; ++s) {
+            share[static_cast<std::size_t>(s)].next = static_cast<int>(std::int64_t{items} * s / shares);
+            share[static_cast<std::size_t>(s)].end = static_cast<int>(std::int64_t{items} * (s + 1) / shares);
+        }
+        const int run = std::max(1, items / (shares * 8));
+#pragma omp parallel num_threads(threads)
+        work(share.data(), shares, run, omp_get_thread_num(), body);
+        return;
+    }
+#else
+    static_cast<void>(threads);
+#endif
+    Share all{0, items};
+    work(&all, 1, std::max(items, 1), 0, body);
 }
 
 }  // namespace detail
@@ -53,25 +78,8 @@ CTNN_ONE_COPY void work_on(Share* share, int shares, int run, int thread, F& f) 
 /// `threads` strong, because OpenMP's runtimes keep a team that does not change and allocate for one that does.
 template <class F>
 void parallel_for(int items, int threads, F&& f) {
-#if defined(_OPENMP)
-    if (items > 1 && threads > 1) {
-        constexpr int most = 64;
-        const int shares = std::min({items, threads, most});
-        std::array<detail::Share, most> share;
-        for (int s = 0; s < shares; ++s) {
-            share[static_cast<std::size_t>(s)].next = static_cast<int>(std::int64_t{items} * s / shares);
-            share[static_cast<std::size_t>(s)].end = static_cast<int>(std::int64_t{items} * (s + 1) / shares);
-        }
-        const int run = std::max(1, items / (shares * 8));
-#pragma omp parallel num_threads(threads)
-        detail::work_on(share.data(), shares, run, omp_get_thread_num(), f);
-        return;
-    }
-#else
-    static_cast<void>(threads);
-#endif
-    detail::Share all{0, items};
-    detail::work_on(&all, 1, std::max(items, 1), 0, f);
+    using Body = std::remove_reference_t<F>;
+    detail::share_out(items, threads, detail::work_on<Body>, const_cast<std::remove_const_t<Body>*>(&f));
 }
 
 }  // namespace ctnn::inline CTNN_ISA

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -15,7 +16,6 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include <fmt/format.h>
@@ -27,17 +27,6 @@
 
 namespace ctnn::inline CTNN_ISA {
 
-/// The elements of an array, in this machine's byte order.
-using IdxValues = std::variant<std::vector<std::uint8_t>, std::vector<std::int8_t>, std::vector<std::int16_t>,
-                               std::vector<std::int32_t>, std::vector<float>, std::vector<double>>;
-
-/// An array, row-major.
-struct IdxArray {
-    std::string source;               ///< names the file in messages
-    std::vector<std::uint32_t> dims;  ///< none is a single element; dimensions may be 0
-    IdxValues values;
-};
-
 namespace detail {
 
 /// The third byte of a file whose elements are T's.
@@ -48,11 +37,49 @@ constexpr std::uint8_t idx_type() {
     return sizeof(T) == 2 ? 0x0B : 0x0C;
 }
 
-/// Chooses the alternative that `type` stands for; false where it stands for none.
-template <class... Vectors>
-bool choose_idx_type(std::uint32_t type, std::variant<Vectors...>& values) {
-    return ((type == idx_type<typename Vectors::value_type>() && (values = Vectors{}, true)) || ...);
+/// Bytes of an element of that type; 0 where it is none.
+constexpr std::size_t idx_element_size(std::uint32_t type) {
+    switch (type) {
+        case 0x08:
+        case 0x09: return 1;
+        case 0x0B: return 2;
+        case 0x0C:
+        case 0x0D: return 4;
+        case 0x0E: return 8;
+        default: return 0;
+    }
 }
+
+}  // namespace detail
+
+/// A type that a file can have: std::uint8_t, std::int8_t, std::int16_t, std::int32_t, float or double.
+template <class T>
+concept IdxElement = std::same_as<T, std::uint8_t> || std::same_as<T, std::int8_t> || std::same_as<T, std::int16_t> ||
+                     std::same_as<T, std::int32_t> || std::same_as<T, float> || std::same_as<T, double>;
+
+/// An array, row-major.
+struct IdxArray {
+    std::string source;               ///< names the file in messages
+    std::vector<std::uint32_t> dims;  ///< none is a single element; dimensions may be 0
+    std::uint8_t type = 0x08;         ///< as in the file: 08 and 09 bytes, 0b int16, 0c int32, 0d float, 0e double
+    std::vector<std::byte> bytes{};   ///< the elements, in this machine's byte order
+
+    template <IdxElement T>
+    [[nodiscard]] bool holds() const {
+        return type == detail::idx_type<T>();
+    }
+    /// The elements. Throws FileError where they are of another type.
+    template <IdxElement T>
+    [[nodiscard]] std::span<const T> values() const {
+        if (!holds<T>()) {
+            throw FileError{
+                fmt::format("{}: offset 2: found type {:02x}, expected {:02x}", source, type, detail::idx_type<T>())};
+        }
+        return {reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T)};
+    }
+};
+
+namespace detail {
 
 /// Copies elements of `size` bytes between the file's byte order and this machine's.
 inline void copy_big_endian(std::span<const std::byte> from, std::span<std::byte> to, std::size_t size) {
@@ -102,30 +129,27 @@ inline IdxArray parse_idx(std::span<const std::byte> bytes, std::string source) 
     const auto fail = [&](const std::string& what) { throw FileError{source + ": " + what}; };
     if (bytes.size() < 4) { fail(fmt::format("found {} bytes, expected at least 4", bytes.size())); }
     const std::uint32_t magic = detail::read_u32(bytes);
-    IdxArray array{{}, std::vector<std::uint32_t>(magic & 0xFF), {}};
-    if (!detail::choose_idx_type(magic >> 8, array.values)) {
+    const std::size_t element = detail::idx_element_size(magic >> 8);
+    if (element == 0) {
         fail(
             fmt::format("offset 0: found {:08x}, expected 00, 00, a type (08, 09, 0b, 0c, 0d or 0e), the rank", magic));
     }
+    IdxArray array{{}, std::vector<std::uint32_t>(magic & 0xFF), static_cast<std::uint8_t>(magic >> 8)};
     const std::size_t header = 4 + 4 * array.dims.size();
     if (bytes.size() < header) {
         fail(fmt::format("offset 4: found {} bytes, expected {} of dimensions for rank {}", bytes.size() - 4,
                          header - 4, array.dims.size()));
     }
     for (std::size_t i = 0; i < array.dims.size(); ++i) { array.dims[i] = detail::read_u32(bytes.subspan(4 + 4 * i)); }
-    std::visit(
-        [&]<class T>(std::vector<T>& values) {
-            const auto data = bytes.subspan(header);
-            const auto size = detail::idx_bytes(array.dims, sizeof(T));
-            if (data.size() != size) {
-                fail(fmt::format("offset {}: found {} bytes, expected {} for {} elements of {}", header, data.size(),
-                                 size ? std::to_string(*size) : "fewer than 2^64", detail::shown(array.dims),
-                                 sizeof(T) == 1 ? "a byte" : fmt::format("{} bytes", sizeof(T))));
-            }
-            values.resize(data.size() / sizeof(T));
-            detail::copy_big_endian(data, std::as_writable_bytes(std::span{values}), sizeof(T));
-        },
-        array.values);
+    const auto data = bytes.subspan(header);
+    const auto size = detail::idx_bytes(array.dims, element);
+    if (data.size() != size) {
+        fail(fmt::format("offset {}: found {} bytes, expected {} for {} elements of {}", header, data.size(),
+                         size ? std::to_string(*size) : "fewer than 2^64", detail::shown(array.dims),
+                         element == 1 ? "a byte" : std::to_string(element) + " bytes"));
+    }
+    array.bytes.resize(data.size());
+    detail::copy_big_endian(data, array.bytes, element);
     array.source = std::move(source);
     return array;
 }
@@ -133,25 +157,25 @@ inline IdxArray parse_idx(std::span<const std::byte> bytes, std::string source) 
 /// Reads a file that is not compressed. Throws FileError.
 inline IdxArray read_idx(const std::filesystem::path& path) { return parse_idx(read_file(path), path.string()); }
 
-/// Writes elements of one of the types of IdxValues by write_file_atomically. Throws ArgumentError where they are not
-/// as many as the dimensions say, FileError.
-template <class T>
-void write_idx(const std::filesystem::path& path, std::span<const std::uint32_t> dims, std::span<const T> values) {
-    if (dims.size() > 255 || detail::idx_bytes(dims, sizeof(T)) != values.size_bytes()) {
-        throw ArgumentError{fmt::format("IDX: found {} elements, expected those of {} in at most 255 dimensions",
-                                        values.size(), detail::shown(dims))};
-    }
-    const auto header = detail::idx_header(detail::idx_type<T>(), dims);
-    std::vector<std::byte> swapped(sizeof(T) == 1 ? 0 : values.size_bytes());
-    std::span<const std::byte> data = std::as_bytes(values);
-    if (!swapped.empty()) {
-        detail::copy_big_endian(data, swapped, sizeof(T));
-        data = swapped;
-    }
-    write_file_atomically(path, std::array<std::span<const std::byte>, 2>{header, data});
-}
+/// Writes an array by write_file_atomically; its source is not looked at. Throws ArgumentError where its elements are
+/// not as many as the dimensions say, FileError.
 inline void write_idx(const std::filesystem::path& path, const IdxArray& array) {
-    std::visit([&]<class T>(const std::vector<T>& values) { write_idx<T>(path, array.dims, values); }, array.values);
+    const std::size_t element = detail::idx_element_size(array.type);
+    if (element == 0 || array.dims.size() > 255 || detail::idx_bytes(array.dims, element) != array.bytes.size()) {
+        throw ArgumentError{
+            fmt::format("IDX: found {} bytes of type {:02x}, expected the elements of {} in at most 255 dimensions",
+                        array.bytes.size(), array.type, detail::shown(array.dims))};
+    }
+    const auto header = detail::idx_header(array.type, array.dims);
+    std::vector<std::byte> swapped(array.bytes.size());
+    detail::copy_big_endian(array.bytes, swapped, element);
+    write_file_atomically(path, std::array<std::span<const std::byte>, 2>{header, swapped});
+}
+/// The same of elements that lie elsewhere.
+template <IdxElement T>
+void write_idx(const std::filesystem::path& path, std::span<const std::uint32_t> dims, std::span<const T> values) {
+    const auto bytes = std::as_bytes(values);
+    write_idx(path, {{}, {dims.begin(), dims.end()}, detail::idx_type<T>(), {bytes.begin(), bytes.end()}});
 }
 
 namespace detail {
@@ -159,13 +183,11 @@ namespace detail {
 /// The bytes of an array that must be unsigned bytes of one of two ranks.
 inline std::span<const std::uint8_t> require_bytes(const IdxArray& array, std::size_t rank, std::size_t or_rank,
                                                    std::string_view expected) {
-    const auto* const values = std::get_if<std::vector<std::uint8_t>>(&array.values);
-    const int type = std::visit([]<class T>(const std::vector<T>&) { return idx_type<T>(); }, array.values);
-    if (values == nullptr || (array.dims.size() != rank && array.dims.size() != or_rank)) {
-        throw FileError{fmt::format("{}: offset 2: found type {:02x} and rank {}, expected {}", array.source, type,
-                                    array.dims.size(), expected)};
+    if (!array.holds<std::uint8_t>() || (array.dims.size() != rank && array.dims.size() != or_rank)) {
+        throw FileError{fmt::format("{}: offset 2: found type {:02x} and rank {}, expected {}", array.source,
+                                    array.type, array.dims.size(), expected)};
     }
-    return *values;
+    return array.values<std::uint8_t>();
 }
 
 inline std::span<const std::uint8_t> require_labels(const IdxArray& labels) {

@@ -85,10 +85,27 @@ constexpr std::ptrdiff_t phase_begin(const ConvolutionDims& d, int phase_y, int 
     return 0;
 }
 
+namespace detail {
+
+/// One tap's weights between `outs` output channels and the first `channels` input channels of a block, transposed:
+/// to[o][c] = from[o / 16][c][o % 16], and zeros up to 16 input channels. Blocks of `from` lie `block_stride` apart.
+/// Sizes are arguments, because a compiler that knew them would unroll the loops of every convolution.
+template <class T>
+CTNN_ONE_COPY void transpose_tap(const T* from, std::ptrdiff_t block_stride, int outs, int channels, T* to) {
+    for (int o = 0; o < outs; ++o, to += block_size) {
+        const T* w = from + o / block_size * block_stride + o % block_size;
+        for (int c = 0; c < channels; ++c) { to[c] = w[std::ptrdiff_t{c} * block_size]; }
+        for (int c = channels; c < block_size; ++c) { to[c] = T{}; }
+    }
+}
+
+}  // namespace detail
+
 /// Writes the transposed weights of input block `block` of group `group`; blocks may be written in parallel.
 template <ConvolutionDims D, class T>
 void transpose_weights(const T* weights, T* transposed, int group, int block) {
-    const T* from = weights + group * D.group_weights();
+    constexpr std::ptrdiff_t tap_size = std::ptrdiff_t{D.group_in()} * block_size;
+    const T* from = weights + group * D.group_weights() + std::ptrdiff_t{block} * block_size * block_size;
     T* group_to = transposed + transposed_weights(D) / D.groups * group;
     const int channels = std::min(block_size, D.group_in() - block * block_size);
     for (int py = 0; py < D.window.y.stride; ++py) {
@@ -97,22 +114,11 @@ void transpose_weights(const T* weights, T* transposed, int group, int block) {
             const Phase x = phase_of(D.window.x, D.in.width, px);
             T* to = group_to + phase_begin(D, py, px) +
                     std::ptrdiff_t{block} * y.taps * x.taps * D.group_out() * block_size;
-            for (int ty = 0; ty < y.taps; ++ty) {
-                for (int tx = 0; tx < x.taps; ++tx) {
-                    const int ky = y.first_tap + (y.taps - 1 - ty) * D.window.y.stride;
-                    const int kx = x.first_tap + (x.taps - 1 - tx) * D.window.x.stride;
-                    for (int o = 0; o < D.group_out(); ++o, to += block_size) {
-                        const T* w =
-                            from +
-                            (((std::ptrdiff_t{o / block_size} * D.window.y.extent + ky) * D.window.x.extent + kx) *
-                                 D.group_in() +
-                             block * block_size) *
-                                block_size +
-                            o % block_size;
-                        for (int c = 0; c < channels; ++c) { to[c] = w[std::ptrdiff_t{c} * block_size]; }
-                        for (int c = channels; c < block_size; ++c) { to[c] = T{}; }
-                    }
-                }
+            for (int tap = 0; tap < y.taps * x.taps; ++tap, to += std::ptrdiff_t{D.group_out()} * block_size) {
+                const int ky = y.first_tap + (y.taps - 1 - tap / x.taps) * D.window.y.stride;
+                const int kx = x.first_tap + (x.taps - 1 - tap % x.taps) * D.window.x.stride;
+                detail::transpose_tap(from + (ky * D.window.x.extent + kx) * tap_size,
+                                      D.window.y.extent * D.window.x.extent * tap_size, D.group_out(), channels, to);
             }
         }
     }

@@ -76,9 +76,10 @@ void sum_pixels(const T* x, T* sums, int pixels, int channels) {
     });
 }
 
-/// out[c] = Σ_row rows[row, c] in row order, accumulated in double; rows lie `stride` elements apart.
+/// out[c] = Σ_row rows[row, c] in row order, accumulated in double; rows lie `stride` elements apart. Not worth a copy
+/// for every number of channels.
 template <class T>
-void add_rows(const T* rows, std::ptrdiff_t stride, int count, int channels, T* out) {
+CTNN_ONE_COPY void add_rows(const T* rows, std::ptrdiff_t stride, int count, int channels, T* out) {
     constexpr int chunk = 64;
     for (int first = 0; first < channels; first += chunk) {
         double total[chunk] = {};

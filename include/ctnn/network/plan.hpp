@@ -4,7 +4,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -53,7 +52,8 @@ struct Plan {
     using Runner =
         Stage<StageList::at(I), T, training, (I > 0 || input_gradient),
               std::conditional_t<StageList::at(I).head == Head::custom,
-                                 std::tuple_element_t<StageList::at(I).head_layer, typename Net::layer_types>, void>>;
+                                 typename detail::TypeAt<StageList::at(I).head_layer, typename Net::layer_types>::type,
+                                 void>>;
 
     /// Times: forward of stage s at s, the loss at stage_count, backward of stage s at 2·stage_count − s.
     static constexpr int forward_time(std::size_t s) { return static_cast<int>(s); }
@@ -63,10 +63,12 @@ struct Plan {
     static constexpr std::size_t index(std::size_t stage, Slot slot) {
         return stage * slot_count + static_cast<std::size_t>(slot);
     }
-    static constexpr bool per_sample(std::size_t i) { return i % slot_count < static_cast<std::size_t>(Slot::saved); }
     /// The gradient with respect to the input is a buffer behind those of the stages.
     static constexpr std::size_t input_gradient_index = stage_count * slot_count;
     static constexpr std::size_t buffer_count = stage_count * slot_count + 1;
+    static constexpr bool per_sample(std::size_t i) {
+        return i == input_gradient_index || i % slot_count < static_cast<std::size_t>(Slot::saved);
+    }
 
   private:
     struct Table {
@@ -126,15 +128,8 @@ struct Plan {
                                                end_time, end_time, 0};
         }
         // Two arenas: buffers that grow with the batch, and fixed ones.
-        std::array<LiveBuffer, buffer_count> scaled{}, fixed{};
-        for (std::size_t i = 0; i < buffer_count; ++i) {
-            (i == input_gradient_index || per_sample(i) ? scaled : fixed)[i] = t.buffers[i];
-        }
-        t.sample_lines = place_buffers(scaled);
-        t.fixed_bytes = place_buffers(fixed);
-        for (std::size_t i = 0; i < buffer_count; ++i) {
-            t.buffers[i] = i == input_gradient_index || per_sample(i) ? scaled[i] : fixed[i];
-        }
+        t.sample_lines = place_buffers(t.buffers, [](std::size_t i) { return per_sample(i); });
+        t.fixed_bytes = place_buffers(t.buffers, [](std::size_t i) { return !per_sample(i); });
         return t;
     }(std::make_index_sequence<stage_count>{});
 
@@ -154,14 +149,13 @@ struct Plan {
     /// Byte offset of a buffer in a workspace made for `batch` samples: per-sample buffers first, fixed ones, scratch.
     static constexpr std::size_t offset(std::size_t i, int batch) {
         const auto at = static_cast<std::size_t>(table.buffers[i].offset);
-        return i == input_gradient_index || per_sample(i) ? at * block_alignment * static_cast<std::size_t>(batch)
-                                                          : sample_bytes * static_cast<std::size_t>(batch) + at;
+        return per_sample(i) ? at * block_alignment * static_cast<std::size_t>(batch)
+                             : sample_bytes * static_cast<std::size_t>(batch) + at;
     }
     /// Bytes of a buffer in such a workspace.
     static constexpr std::size_t buffer_bytes(std::size_t i, int batch) {
         const auto size = static_cast<std::size_t>(table.buffers[i].size);
-        return i == input_gradient_index || per_sample(i) ? size * block_alignment * static_cast<std::size_t>(batch)
-                                                          : size;
+        return per_sample(i) ? size * block_alignment * static_cast<std::size_t>(batch) : size;
     }
     static constexpr std::size_t scratch_offset(int batch) {
         return sample_bytes * static_cast<std::size_t>(batch) + fixed_bytes;

@@ -24,16 +24,31 @@ struct Block {};
 
 namespace detail {
 
-template <class T>
+/// A list of types, which unlike std::tuple costs a compiler nothing.
+template <class... T>
+struct Types {};
+
+template <class... A, class... B>
+Types<A..., B...> operator+(Types<A...>, Types<B...>);
+
+template <class L>
 struct LayersOf {
-    using type = std::tuple<T>;
+    using type = Types<L>;
 };
 template <Literal BlockName, class... Layers>
 struct LayersOf<Block<BlockName, Layers...>> {
-    using type = decltype(std::tuple_cat(typename LayersOf<Layers>::type{}...));
+    using type = decltype((Types<>{} + ... + typename LayersOf<Layers>::type{}));
 };
-template <class... Layers>
-using FlatLayers = decltype(std::tuple_cat(typename LayersOf<Layers>::type{}...));
+
+template <std::size_t I, class List>
+struct TypeAt;
+template <std::size_t I, class... T>
+struct TypeAt<I, Types<T...>> : std::tuple_element<I, std::tuple<T...>> {};
+
+template <class... T>
+constexpr std::size_t type_count(Types<T...>) {
+    return sizeof...(T);
+}
 
 /// The result of the describe pass: a row per layer, keyed as PyTorch's state_dict is, or the first error.
 template <std::size_t Count>
@@ -94,20 +109,19 @@ struct Description {
 
 template <class First, class... Layers>
 struct Described {
-    using types = FlatLayers<First, Layers...>;
-    static constexpr std::size_t count = 0;
-    static constexpr Description<1> make() {
+    using types = Types<>;
+    static constexpr Description<1> value = [] {
         Description<1> d;
         d.error << "a network begins with its input; write Sequential<Input<channels, height, width>, ...>";
         return d;
-    }
+    }();
 };
 
 template <int C, int H, int W, class... Layers>
 struct Described<Input<C, H, W>, Layers...> {
-    using types = FlatLayers<Layers...>;
-    static constexpr std::size_t count = std::tuple_size_v<types>;
-    static constexpr auto make() {
+    using types = typename LayersOf<Block<"", Layers...>>::type;
+    static constexpr std::size_t count = type_count(types{});
+    static constexpr auto value = [] {
         Description<(count > 0 ? count : 1)> d;
         if (C < 1 || H < 1 || W < 1) {
             write_size(d.error << "input " << C << "x", H, W) << " is empty; write sizes of at least 1";
@@ -122,14 +136,13 @@ struct Described<Input<C, H, W>, Layers...> {
                 << "a network without layers computes nothing; add one behind Input, for example Flatten, Linear<10>";
         }
         return d;
-    }
+    }();
 };
 
 /// What `verdict` asks for the sentence.
 template <class First, class... Layers>
 struct NetworkError {
-    static constexpr Sentence sentence = Described<First, Layers...>::make().error;
-    static constexpr std::string_view error() { return sentence.view(); }
+    static constexpr std::string_view error() { return Described<First, Layers...>::value.error.view(); }
 };
 
 }  // namespace detail
@@ -151,7 +164,7 @@ struct Sequential {
     using layer_types = typename detail::Described<First, Layers...>::types;
 
     /// The layers as they come, blocks flattened.
-    static constexpr auto description = detail::Described<First, Layers...>::make();
+    static constexpr const auto& description = detail::Described<First, Layers...>::value;
     static constexpr std::size_t layer_count = description.size;
 
     static constexpr Shape input_shape = description.layers[0].in.shape;

@@ -245,8 +245,8 @@ class Trainer {
     }
 
     /// Behind each stage of a backward pass, while that stage's gradients are in cache: adds those of a later pass to
-    /// the sum, and takes sums of squares where asked.
-    void gather(int time, bool add, TensorNumbers<Net>* squares) {
+    /// the sum, and takes sums of squares where asked. Not worth a copy for every stage.
+    CTNN_ONE_COPY void gather(int time, bool add, TensorNumbers<Net>* squares) {
         const StageSpec& stage = TrainPlan::StageList::at(static_cast<std::size_t>(TrainPlan::end_time - time));
         for (std::size_t i = 0; i < ParameterLayout<Net>::tensors; ++i) {
             const ParameterSlot& slot = ParameterLayout<Net>::slots[i];
