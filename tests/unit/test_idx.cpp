@@ -203,11 +203,11 @@ TEST_CASE("IDX: what is no data set is refused by file, offset, found and expect
     const std::string images =
         ", expected images: type 08 (bytes) and rank 3 (image, row, column) or 4 (image, channel, row, column)";
     CHECK(append_refusal(two_labels, two_labels) == "l: offset 2: found type 08 and rank 1" + images);
-    CHECK(append_refusal({"i", {1, 1, 1}, std::vector<float>{1}}, two_labels) ==
+    CHECK(append_refusal(array_of("i", {1, 1, 1}, std::vector<float>{1}), two_labels) ==
           "i: offset 2: found type 0d and rank 3" + images);
     CHECK(append_refusal(rgb, rgb) ==
           "i: offset 2: found type 08 and rank 4, expected labels: type 08 (bytes) and rank 1");
-    CHECK(append_refusal(rgb, {"l", {2}, std::vector<std::int32_t>{0, 0}}) ==
+    CHECK(append_refusal(rgb, array_of("l", {2}, std::vector<std::int32_t>{0, 0})) ==
           "l: offset 2: found type 0c and rank 1, expected labels: type 08 (bytes) and rank 1");
     CHECK(append_refusal(rgb, u8_array("l", {3}, {0, 0, 0})) == "l: offset 4: found 3 labels, expected 2 as in i");
     CHECK(append_refusal(rgb, u8_array("l", {2}, {0, 2})) == "l: offset 9: found the label 2, expected 0 to 1");

@@ -1,0 +1,95 @@
+"""Features of training that are one flag each, and settings from files."""
+
+import json
+import unittest
+
+from tool import SHORT, ToolTest, content, safetensors, write
+
+FLAT = [*SHORT, "--schedule", "constant"]
+
+
+class Features(ToolTest):
+    def settings(self, run):
+        return json.loads(content(self.path(run, "run.json")))["settings"]
+
+    def weights(self, run):
+        return safetensors.read(self.path(run, "last.safetensors"))[0]
+
+    def compared(self, *flags, base=FLAT):
+        """The rows of a run without the flags, and of one with them."""
+        self.run_tool(*base, "--out", "without")
+        self.run_tool(*base, *flags, "--out", "with")
+        return self.rows("without"), self.rows("with")
+
+    def test_a_config_file_sets_options_and_flags_win(self):
+        write(self.path("recipe.toml"), b'# a recipe\nlr = 0.02\nbatch-size = 32\nschedule = "cosine"\nnesterov = false\n'
+                                        b'optimizer = "sgd"\nlabel-smoothing = 0.25\nlr-scales = "9=0.5,Linear=2@1"\n')
+        self.run_tool("train", "--config", "recipe.toml", "--dataset", "synthetic", "--limit-train", "64", "--epochs", "1",
+                      "--lr", "0.03", "--out", "run")
+        expected = {"lr": 0.03, "batch_size": 32, "schedule": "cosine", "nesterov": False, "label_smoothing": 0.25,
+                    "epochs": 1, "momentum": 0.9}
+        found = self.settings("run")
+        self.assertEqual({key: found[key] for key in expected}, expected)
+
+    def test_run_json_is_a_run_again(self):
+        self.run_tool(*SHORT, "--seed", "9", "--mixup", "0.3", "--ema", "0.9", "--cutout", "6", "--out", "first")
+        self.run_tool("train", "--config", "first/run.json", "--out", "second")
+        self.assertEqual(self.settings("first"), self.settings("second"))
+        first, second = self.files("first"), self.files("second")
+        for name in "last.safetensors", "trainer.safetensors", "metrics.csv":
+            self.assertEqual(first[name], second[name], name)
+
+    def test_micro_batches_make_the_same_step(self):
+        # No batch norm and no dropout before the first step's loss: equal but for the order of sums.
+        base = ["train", "--model", "alexnet32", "--dataset", "synthetic", "--limit-train", "64", "--batch-size", "64",
+                "--epochs", "1", "--schedule", "constant"]
+        without, split = self.compared("--micro-batch", "20", base=base)
+        self.assertGreater(without[0]["train_loss"], 1)
+        self.assertAlmostEqual(split[0]["train_loss"], without[0]["train_loss"], delta=1e-5)
+        self.assertAlmostEqual(split[0]["eval_loss"], without[0]["eval_loss"], delta=1e-3)
+
+    def test_the_averaged_model_is_evaluated_and_kept(self):
+        without, averaged = self.compared("--ema", "0.99")
+        self.assertEqual([row["train_loss"] for row in averaged], [row["train_loss"] for row in without])
+        self.assertNotEqual(averaged[-1]["eval_loss"], without[-1]["eval_loss"])
+        self.assertNotEqual(self.weights("with"), self.weights("without"))
+        evaluated = self.run_tool("eval", "--weights", "with/last.safetensors", "--dataset", "synthetic")
+        self.assertIn(f"\nloss {averaged[-1]['eval_loss']:.4f}\n", evaluated)
+
+    def test_mixup_changes_what_is_trained_alone(self):
+        without, mixed = self.compared("--mixup", "1", "--epochs", "1")
+        self.assertNotAlmostEqual(mixed[0]["train_loss"], without[0]["train_loss"], delta=1e-3)
+        self.assertEqual(self.settings("with")["mixup"], 1)
+
+    def test_flips_at_test_time(self):
+        without, flipped = self.compared("--test-flip")
+        self.assertEqual([row["train_loss"] for row in flipped], [row["train_loss"] for row in without])
+        self.assertNotEqual(flipped[-1]["eval_loss"], without[-1]["eval_loss"])
+
+    def test_patience_ends_a_run_that_does_not_get_better(self):
+        # A rate that moves nothing, so that no epoch beats the first.
+        output = self.run_tool(*FLAT, "--lr", "1e-30", "--lr-scales", "BatchNorm2d=0", "--epochs", "9", "--patience", "1",
+                               "--out", "run")
+        self.assertLess(len(self.rows("run")), 9)
+        self.assertIn("results in run", output)
+
+    def test_whitening_filters_stay_as_they_are(self):
+        for run, lr in ("slow", "0.01"), ("fast", "0.1"):
+            self.run_tool(*SHORT, "--whiten", "--epochs", "1", "--lr", lr, "--out", run)
+        slow, fast = self.weights("slow"), self.weights("fast")
+        self.assertEqual(slow["0.weight"], fast["0.weight"])
+        self.assertNotEqual(slow["4.weight"], fast["4.weight"])
+        self.run_tool(*SHORT, "--epochs", "1", "--out", "plain")
+        self.assertNotEqual(self.weights("plain")["0.weight"], slow["0.weight"])
+
+    def test_presets_follow_the_batch_size(self):
+        for batch, lr in ("512", 2), ("4096", 10):
+            self.run_tool("train", "--preset", "lars", "--dataset", "synthetic", "--limit-train", "32", "--batch-size", batch,
+                          "--micro-batch", "32", "--epochs", "3", "--stop-after", "1", "--out", batch)
+            found = self.settings(batch)
+            self.assertEqual((found["optimizer"], found["lr"], found["schedule"], found["power"]),
+                             ("lars", lr, "polynomial", 2))
+
+
+if __name__ == "__main__":
+    unittest.main()
