@@ -18,7 +18,7 @@ quietly() {
         exit 1
     }
 }
-echo "Building alexnet; the first time takes a minute or two."
+echo "Building alexnet; the first time takes a few minutes."
 mkdir -p "$build"
 quietly cmake -S "$root" -B "$build" --preset release -DCTNN_TESTS=OFF -DCTNN_BENCHMARKS=OFF \
     -DCTNN_WERROR=OFF # a newer compiler's new warnings are no reason not to train

@@ -51,6 +51,7 @@
 #include <ctnn/models/alexnet_bn.hpp>
 #include <ctnn/models/alexnet_one_tower.hpp>
 #include <ctnn/models/initializers.hpp>
+#include <ctnn/models/quick_alexnet.hpp>
 #include <ctnn/models/small_alexnet.hpp>
 #include <ctnn/network/half_model.hpp>
 #include <ctnn/network/model.hpp>
