@@ -2,7 +2,7 @@
 // EXPECT: layer 1, Conv2d: needs a map
 // EXPECT: but its input is flat; move it
 // EXPECT: before Flatten
-#include <ctnn/ctnn.hpp>
+#include <ctnn/models/small_alexnet.hpp>
 
 using namespace ctnn;
 

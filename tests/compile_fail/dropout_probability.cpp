@@ -2,7 +2,7 @@
 // EXPECT: layer 1, Dropout: probability
 // EXPECT: must lie in [0, 1); write for
 // EXPECT: example Dropout<0.5>
-#include <ctnn/ctnn.hpp>
+#include <ctnn/models/small_alexnet.hpp>
 
 using namespace ctnn;
 

@@ -3,7 +3,7 @@
 // EXPECT: does not belong to this layer;
 // EXPECT: MaxPool2d takes Kernel, Stride
 // EXPECT: and Padding
-#include <ctnn/ctnn.hpp>
+#include <ctnn/models/small_alexnet.hpp>
 
 using namespace ctnn;
 

@@ -3,7 +3,7 @@
 // EXPECT: not divide 3 input and 8 output
 // EXPECT: channels; choose a common
 // EXPECT: divisor
-#include <ctnn/ctnn.hpp>
+#include <ctnn/models/small_alexnet.hpp>
 
 using namespace ctnn;
 

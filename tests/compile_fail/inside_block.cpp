@@ -3,7 +3,7 @@
 // EXPECT: window 7x7 is larger than its
 // EXPECT: 6x6 input; use Padding<1> or
 // EXPECT: drop the layer
-#include <ctnn/ctnn.hpp>
+#include <ctnn/models/small_alexnet.hpp>
 
 using namespace ctnn;
 

@@ -2,7 +2,7 @@
 // EXPECT: layer 2, Linear: needs a flat
 // EXPECT: input but meets a 4x6x6 map;
 // EXPECT: put Flatten before it
-#include <ctnn/ctnn.hpp>
+#include <ctnn/models/small_alexnet.hpp>
 
 using namespace ctnn;
 

@@ -1,7 +1,7 @@
 // A convolution without a kernel size.
 // EXPECT: layer 0, Conv2d: has no kernel
 // EXPECT: size; add Kernel<n>
-#include <ctnn/ctnn.hpp>
+#include <ctnn/models/small_alexnet.hpp>
 
 using namespace ctnn;
 

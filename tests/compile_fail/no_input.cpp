@@ -3,7 +3,7 @@
 // EXPECT: input; write
 // EXPECT: Sequential<Input<channels,
 // EXPECT: height, width>, ...>
-#include <ctnn/ctnn.hpp>
+#include <ctnn/models/small_alexnet.hpp>
 
 using namespace ctnn;
 

@@ -3,7 +3,7 @@
 // EXPECT: computes nothing; add one
 // EXPECT: behind Input, for example
 // EXPECT: Flatten, Linear<10>
-#include <ctnn/ctnn.hpp>
+#include <ctnn/models/small_alexnet.hpp>
 
 using namespace ctnn;
 

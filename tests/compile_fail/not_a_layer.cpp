@@ -2,7 +2,7 @@
 // EXPECT: layer 1: this type is not a
 // EXPECT: layer; give it a constexpr
 // EXPECT: describe(Signal) or remove it
-#include <ctnn/ctnn.hpp>
+#include <ctnn/models/small_alexnet.hpp>
 
 using namespace ctnn;
 

@@ -4,7 +4,7 @@
 // EXPECT: Kernel, Stride, Padding,
 // EXPECT: Groups, Bias, WeightInit,
 // EXPECT: BiasInit and Winograd
-#include <ctnn/ctnn.hpp>
+#include <ctnn/models/small_alexnet.hpp>
 
 using namespace ctnn;
 

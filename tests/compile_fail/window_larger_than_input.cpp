@@ -3,7 +3,7 @@
 // EXPECT: is larger than its 1x1 input;
 // EXPECT: use Padding<1> or drop the
 // EXPECT: layer
-#include <ctnn/ctnn.hpp>
+#include <ctnn/models/small_alexnet.hpp>
 
 using namespace ctnn;
 

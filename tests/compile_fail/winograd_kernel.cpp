@@ -2,7 +2,7 @@
 // EXPECT: layer 0, Conv2d: Winograd needs
 // EXPECT: Kernel<3> or Kernel<5> without
 // EXPECT: stride and groups; drop it
-#include <ctnn/ctnn.hpp>
+#include <ctnn/models/small_alexnet.hpp>
 
 using namespace ctnn;
 

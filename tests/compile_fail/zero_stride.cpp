@@ -2,7 +2,7 @@
 // EXPECT: layer 0, Conv2d: stride 0x0 is
 // EXPECT: below 1; write Stride<n> with n
 // EXPECT: >= 1
-#include <ctnn/ctnn.hpp>
+#include <ctnn/models/small_alexnet.hpp>
 
 using namespace ctnn;
 

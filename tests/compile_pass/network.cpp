@@ -1,5 +1,5 @@
 // A right network compiles by the command that the wrong ones of ../compile_fail are compiled by.
-#include <ctnn/ctnn.hpp>
+#include <ctnn/models/small_alexnet.hpp>
 
 using namespace ctnn;
 
