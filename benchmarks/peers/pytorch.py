@@ -6,6 +6,7 @@ A training step is zero_grad, forward, cross-entropy with label smoothing 0.1, b
 """
 
 import argparse
+import resource
 import sys
 import time
 
@@ -65,12 +66,19 @@ def main():
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--seconds", type=float, default=1.0, help="time for each figure")
+    parser.add_argument("--steps", type=int, help="only so many training steps, and the memory that the process took")
     parser.add_argument("--serve", action="store_true", help="time what standard input asks for")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if (options.serve or options.steps) and not (options.network and options.format):
+        parser.error("--serve and --steps need --network and --format")
+    if options.steps:
+        steps = Steps(options.network, options.format, options.batch)
+        seconds = sum(steps.run("train") for _ in range(options.steps)) / 1e3
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts kibibytes
+        print(f"{options.network:14} {options.steps / seconds:.2f} steps/s, peak memory {peak:.0f} MiB")
+        return
     if options.serve:
-        if not (options.network and options.format):
-            parser.error("--serve needs --network and --format")
         serve(Steps(options.network, options.format, options.batch))
         return
     for network in [options.network] if options.network else NETWORKS:
