@@ -1,5 +1,6 @@
 #include "data.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -123,6 +124,21 @@ ctnn::TrainTest open_folder(const fs::path& directory, ctnn::Shape shape) {
     return {load_images(*train, shape), load_images(*test, shape)};
 }
 
+/// Grey pictures for a network that wants more channels: the same in each.
+ctnn::Dataset with_channels(ctnn::Dataset set, int channels) {
+    if (set.shape.channels != 1 || channels == 1) { return set; }
+    const auto plane = static_cast<std::size_t>(set.shape.size()), copies = static_cast<std::size_t>(channels);
+    std::vector<std::uint8_t> pixels(set.pixels.size() * copies);
+    for (std::size_t i = 0; i < set.size() * copies; ++i) {
+        std::copy_n(set.pixels.begin() + static_cast<std::ptrdiff_t>(i / copies * plane), plane,
+                    pixels.begin() + static_cast<std::ptrdiff_t>(i * plane));
+    }
+    set.pixels = std::move(pixels);
+    set.shape.channels = channels;
+    set.normalization = {std::vector(copies, set.normalization.mean[0]), std::vector(copies, set.normalization.std[0])};
+    return set;
+}
+
 }  // namespace
 
 std::string default_data_dir(const std::string& dataset) {
@@ -141,14 +157,14 @@ ctnn::TrainTest open_data(const std::string& dataset, const std::string& data_di
         fmt::format("unknown data set '{}', expected one of {}", dataset, fmt::join(dataset_names, ", ")));
 }
 
-Sources open_sources(const std::string& dataset, const std::string& data_dir) {
+Sources open_sources(const std::string& dataset, const std::string& data_dir, int channels) {
     if (dataset == "folder") {
         auto [train, test] = image_folders(data_dir);
         return {std::move(train), std::move(test)};
     }
     ctnn::TrainTest data = open_data(dataset, data_dir);
-    return {std::make_unique<MemorySource>(std::move(data.train)),
-            std::make_unique<MemorySource>(std::move(data.test))};
+    return {std::make_unique<MemorySource>(with_channels(std::move(data.train), channels)),
+            std::make_unique<MemorySource>(with_channels(std::move(data.test), channels))};
 }
 
 std::string data_title(const std::string& dataset, const std::string& data_dir) {

@@ -53,8 +53,9 @@ struct Sources {
     std::unique_ptr<ctnn::ImageSource> train, test;
 };
 
-/// The same sets for a loader: those of `folder` are decoded when they are wanted, whatever their sizes.
-Sources open_sources(const std::string& dataset, const std::string& data_dir);
+/// The same sets for a loader, grey pictures as so many equal channels: those of `folder` are decoded when they are
+/// wanted, whatever their sizes.
+Sources open_sources(const std::string& dataset, const std::string& data_dir, int channels);
 
 /// "CIFAR-10 in datasets/cifar10".
 std::string data_title(const std::string& dataset, const std::string& data_dir);

@@ -51,7 +51,7 @@ class Renormalized final : public ctnn::ImageSource {
 void evaluate(const EvalRequest& request, Terminal& terminal) {
     const ctnn::ModelInfo info = ctnn::load_model_info(request.weights);
     const NetworkEntry& entry = find_network(request.model, request.weights, info);
-    const Sources data = open_sources(request.dataset, request.data_dir);
+    const Sources data = open_sources(request.dataset, request.data_dir, entry.input.channels);
     const ctnn::ImageSource& images = *data.test;
     require_same_classes(request, info, images);
     const Renormalized renormalized{images, info.normalization};

@@ -32,6 +32,15 @@ std::vector<fs::path> sorted_entries(const fs::path& folder, Wanted&& wanted) {
 
 }  // namespace
 
+std::vector<fs::path> list_images(const fs::path& folder) {
+    auto images = sorted_entries<fs::recursive_directory_iterator>(
+        folder, [](const fs::directory_entry& entry) { return has_image_name(entry.path()); });
+    if (images.empty()) {
+        throw ctnn::FileError(folder.string() + ": found no image, expected .png, .jpg, .jpeg, .ppm or .pgm files");
+    }
+    return images;
+}
+
 ImageFolder::ImageFolder(const fs::path& root) {
     const auto folders = sorted_entries<fs::directory_iterator>(
         root, [](const fs::directory_entry& entry) { return entry.is_directory(); });
@@ -40,11 +49,7 @@ ImageFolder::ImageFolder(const fs::path& root) {
             fmt::format("{}: found {} folders, expected one per class", root.string(), folders.size()));
     }
     for (const fs::path& folder : folders) {
-        const auto images = sorted_entries<fs::recursive_directory_iterator>(
-            folder, [](const fs::directory_entry& entry) { return has_image_name(entry.path()); });
-        if (images.empty()) {
-            throw ctnn::FileError(folder.string() + ": found no image, expected .png, .jpg, .jpeg, .ppm or .pgm files");
-        }
+        const auto images = list_images(folder);
         paths_.insert(paths_.end(), images.begin(), images.end());
         labels_.resize(paths_.size(), static_cast<std::uint16_t>(class_names_.size()));
         class_names_.push_back(folder.filename().string());

@@ -11,9 +11,12 @@
 
 namespace alexnet {
 
+/// All files below a folder with an image's name, in the order of their paths; names that begin with a dot are passed
+/// over. Throws FileError where there is no such folder, or no image in it.
+std::vector<std::filesystem::path> list_images(const std::filesystem::path& folder);
+
 /// Lists the images once, and decodes each when it is wanted. Classes are the folders in the order of their names,
-/// images all files below one of them with an image's name, in the order of their paths; names that begin with a dot
-/// are passed over. Pixels are normalised by ImageNet's statistics.
+/// images what list_images finds in each. Pixels are normalised by ImageNet's statistics.
 class ImageFolder final : public ctnn::ImageSource {
   public:
     /// Throws FileError where there is no such folder, none in it, or one without an image.

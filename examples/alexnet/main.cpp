@@ -24,6 +24,7 @@
 #include "export.hpp"
 #include "networks.hpp"
 #include "options.hpp"
+#include "predict.hpp"
 
 namespace alexnet {
 
@@ -39,6 +40,7 @@ constexpr const char* examples = R"(Examples:
   alexnet train                                    ten epochs of SmallAlexNet
   alexnet train --resume runs/small-cifar10        go on with a run that was stopped
   alexnet eval --weights runs/small-cifar10/best.safetensors
+  alexnet predict --weights runs/small-cifar10/best.safetensors --image cat.jpg
   alexnet info --all                               layers, shapes, memory
   alexnet convert, alexnet export                  data sets and weights in other forms; see their --help)";
 
@@ -73,7 +75,7 @@ std::string default_dataset(const std::string& data_dir, Terminal& terminal) {
 }
 
 int run(int argc, char** argv) {
-    CLI::App app{"Trains, evaluates and describes the AlexNet family.", "alexnet"};
+    CLI::App app{"Trains, evaluates, uses and describes the AlexNet family.", "alexnet"};
     app.require_subcommand(0, 1);
     app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     app.footer(examples);
@@ -82,11 +84,6 @@ int run(int argc, char** argv) {
     bool quiet = false;
     int threads = ctnn::default_threads();
     std::string dataset, data_dir;
-    const auto common = [&](CLI::App& command) {
-        command.add_option("--threads", threads, "threads; they change no result (all cores)")
-            ->check(CLI::Range(1, 1024))
-            ->default_str(std::to_string(threads));
-    };
 
     CLI::App& train_app = *app.add_subcommand("train", "Trains a network on images.");
     train_app.footer(train_examples);
@@ -102,7 +99,7 @@ int run(int argc, char** argv) {
     train_app.add_option("--workers", request.workers, "threads that prepare batches; they change no result (1)")
         ->check(CLI::Range(1, 256));
     train_app.add_flag("--quiet", quiet, "print the end alone");
-    common(train_app);
+    add_threads_option(train_app, threads);
 
     CLI::App& eval_app = *app.add_subcommand("eval", "Evaluates a weight file on the test images.");
     eval_app.footer(eval_examples);
@@ -121,7 +118,7 @@ int run(int argc, char** argv) {
     eval_app.add_flag("--half", eval.half, "linear layers' weights in half precision");
     eval_app.add_option("--workers", eval.workers, "threads that prepare batches (1)")->check(CLI::Range(1, 256));
     eval_app.add_flag("--quiet", quiet, "print the accuracy alone");
-    common(eval_app);
+    add_threads_option(eval_app, threads);
 
     CLI::App& info_app = *app.add_subcommand("info", "Describes a network: layers, shapes, stages, memory.");
     info_app.footer(info_examples);
@@ -133,8 +130,9 @@ int run(int argc, char** argv) {
     info_app.add_option("--batch-size", info.batch_size, "batch for which memory is counted")
         ->check(at_least(1, "POSITIVE"))
         ->capture_default_str();
-    common(info_app);
+    add_threads_option(info_app, threads);
 
+    const auto predict = add_predict_command(app, quiet);
     const auto convert = add_convert_command(app), export_header = add_export_command(app);
 
     try {
@@ -151,9 +149,10 @@ int run(int argc, char** argv) {
 
     if (app.get_subcommands().empty()) {
         throw ctnn::ArgumentError(
-            "found no subcommand, expected train, eval, info, convert or export; see alexnet --help");
+            "found no subcommand, expected train, eval, predict, info, convert or export; see alexnet --help");
     }
     Terminal terminal{quiet};
+    if (const auto status = predict(terminal)) { return *status; }
     if (convert(terminal) || export_header(terminal)) { return 0; }
     if (info_app.parsed()) {
         info.threads = threads;

@@ -1,7 +1,9 @@
 // Puts one network's type behind the interface: the only part of the tool that is compiled once per network.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -124,6 +126,14 @@ NetworkEntry network_entry(std::string_view name, std::string_view type, const R
                 ctnn::Workspace<ctnn::Inference<Net>> workspace{loader.options().batch_size, threads};
                 return half ? ctnn::evaluate(ctnn::HalfModel<Net>{model.view(), threads}, loader, workspace, options)
                             : ctnn::evaluate(model.view(), loader, workspace, options);
+            },
+            [](const std::filesystem::path& weights, ctnn::BatchLoader& loader, int threads,
+               const ctnn::EvaluateOptions& options,
+               const std::function<bool(const ctnn::MiniBatch&, std::span<const float>)>& f) {
+                ctnn::Model<Net> model;
+                ctnn::load_weights(weights, model);
+                ctnn::Workspace<ctnn::Inference<Net>> workspace{loader.options().batch_size, threads};
+                ctnn::predict(model.view(), loader, workspace, options, f);
             },
             conversions<Net>()};
 }

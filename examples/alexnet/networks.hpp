@@ -88,6 +88,11 @@ struct NetworkEntry {
     /// network.
     ctnn::Metrics (*evaluate)(const std::filesystem::path& weights, ctnn::BatchLoader& loader, int threads,
                               const ctnn::EvaluateOptions& options, bool half);
+    /// Loads weights and calls f(batch, logits) for every batch of a loader until it returns false. Throws FileError
+    /// where the weights are of another network.
+    void (*predict)(const std::filesystem::path& weights, ctnn::BatchLoader& loader, int threads,
+                    const ctnn::EvaluateOptions& options,
+                    const std::function<bool(const ctnn::MiniBatch&, std::span<const float>)>& f);
     Conversions conversions;
 };
 

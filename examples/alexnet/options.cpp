@@ -57,6 +57,12 @@ CLI::Validator at_least(std::int64_t least, const char* name) {
             name};
 }
 
+void add_threads_option(CLI::App& command, int& threads) {
+    command.add_option("--threads", threads, "threads; they change no result (all cores)")
+        ->check(CLI::Range(1, 1024))
+        ->default_str(std::to_string(threads));
+}
+
 RunOptions::RunOptions(CLI::App& app) {
     std::vector<std::string> models;
     for (const NetworkEntry& entry : networks()) { models.emplace_back(entry.name); }

@@ -16,6 +16,9 @@ namespace alexnet {
 /// A whole number from `least` on. CLI11's own checks answer with the largest double there is, in three hundred digits.
 CLI::Validator at_least(std::int64_t least, const char* name);
 
+/// --threads of a command.
+void add_threads_option(CLI::App& command, int& threads);
+
 /// What is given changes the defaults of the chosen model, or the settings of another run, and nothing of a resumed
 /// run.
 class RunOptions {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 #include <fmt/format.h>
 #include <sys/ioctl.h>
@@ -62,38 +63,47 @@ void Terminal::clear_transient() {
     drawn_ = false;
 }
 
-EpochBar::EpochBar(Terminal& terminal, int epoch, int epochs, std::int64_t samples, std::int64_t done)
-    : terminal_{terminal}, epoch_{epoch}, epochs_{epochs}, samples_{samples}, first_{done}, done_{done} {}
+ProgressBar::ProgressBar(Terminal& terminal, std::string title, std::int64_t images, std::int64_t done,
+                         std::int64_t later)
+    : terminal_{terminal}, title_{std::move(title)}, images_{images}, first_{done}, done_{done}, later_{later} {}
 
-void EpochBar::update(const ctnn::LossSum& loss) {
-    done_ = loss.count;
+void ProgressBar::update(std::int64_t done, std::string_view further) {
+    done_ = done;
     const std::chrono::duration<double> since = Clock::now() - drawn_;
-    if (since.count() < (terminal_.draws() ? 0.1 : 30.0) && done_ < samples_) { return; }
+    if (since.count() < (terminal_.draws() ? 0.1 : 30.0) && done_ < images_) { return; }
     drawn_ = Clock::now();
     if (terminal_.draws()) {
-        terminal_.transient(text(loss));
-    } else if (done_ < samples_) {
-        terminal_.line(text(loss));
+        terminal_.transient(text(further));
+    } else if (done_ < images_) {
+        terminal_.line(text(further));
     }
 }
 
-double EpochBar::seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+double ProgressBar::seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
 
-double EpochBar::images_per_second() const { return static_cast<double>(done_ - first_) / std::max(seconds(), 1e-9); }
+double ProgressBar::images_per_second() const {
+    return static_cast<double>(done_ - first_) / std::max(seconds(), 1e-9);
+}
 
-std::string EpochBar::text(const ctnn::LossSum& loss) const {
-    const double share = static_cast<double>(done_) / static_cast<double>(samples_);
-    const std::int64_t left = samples_ - done_ + samples_ * (epochs_ - epoch_);
-    const std::string epoch = fmt::format("epoch {}/{} ", epoch_, epochs_);
-    const std::string numbers = fmt::format("{:3.0f} %  {:4.0f} images/s  loss {:.4f}  acc {:5.2f} %  left {}",
-                                            100 * share, images_per_second(), loss.mean(), 100 * loss.accuracy(),
-                                            duration(static_cast<double>(left) / std::max(images_per_second(), 1e-9)));
+std::string ProgressBar::text(std::string_view further) const {
+    const double share = static_cast<double>(done_) / static_cast<double>(images_);
+    const std::int64_t left = images_ - done_ + later_;
+    const std::string numbers =
+        fmt::format("{:3.0f} %  {:4.0f} images/s  {}left {}", 100 * share, images_per_second(), further,
+                    duration(static_cast<double>(left) / std::max(images_per_second(), 1e-9)));
     // What the line has left over is the bar's.
-    const std::size_t taken = epoch.size() + numbers.size() + std::string_view{"[] "}.size();
+    const std::size_t taken = title_.size() + numbers.size() + std::string_view{" [] "}.size();
     const std::size_t room = terminal_.width() > taken + 4 ? std::min<std::size_t>(terminal_.width() - taken, 40) : 0;
-    if (room == 0) { return epoch + numbers; }
+    if (room == 0) { return fmt::format("{} {}", title_, numbers); }
     const std::string full(static_cast<std::size_t>(share * static_cast<double>(room)), '#');
-    return fmt::format("{}[{:.<{}}] {}", epoch, full, room, numbers);
+    return fmt::format("{} [{:.<{}}] {}", title_, full, room, numbers);
+}
+
+EpochBar::EpochBar(Terminal& terminal, int epoch, int epochs, std::int64_t samples, std::int64_t done)
+    : ProgressBar{terminal, fmt::format("epoch {}/{}", epoch, epochs), samples, done, samples * (epochs - epoch)} {}
+
+void EpochBar::update(const ctnn::LossSum& loss) {
+    ProgressBar::update(loss.count, fmt::format("loss {:.4f}  acc {:5.2f} %  ", loss.mean(), 100 * loss.accuracy()));
 }
 
 std::string duration(double seconds) {

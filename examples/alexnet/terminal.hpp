@@ -39,31 +39,41 @@ class Terminal {
     bool drawn_ = false;
 };
 
-/// The bar over one epoch: share done, rate, loss, accuracy, time left for the whole run. On a terminal it is redrawn
-/// ten times a second at most; elsewhere a plain line appears every half minute.
-class EpochBar {
+/// A bar over images: share done, rate, whatever else is told, time left. On a terminal it is redrawn ten times a
+/// second at most; elsewhere a plain line appears every half minute.
+class ProgressBar {
   public:
     using Clock = std::chrono::steady_clock;
 
-    /// `samples` in an epoch; an epoch that was begun before may have `done` of them.
-    EpochBar(Terminal& terminal, int epoch, int epochs, std::int64_t samples, std::int64_t done);
-    ~EpochBar() { terminal_.clear_transient(); }
-    EpochBar(const EpochBar&) = delete;
-    EpochBar& operator=(const EpochBar&) = delete;
+    /// `images` in all, `done` of which may have been done before; `later` ones have bars of their own.
+    ProgressBar(Terminal& terminal, std::string title, std::int64_t images, std::int64_t done = 0,
+                std::int64_t later = 0);
+    ~ProgressBar() { terminal_.clear_transient(); }
+    ProgressBar(const ProgressBar&) = delete;
+    ProgressBar& operator=(const ProgressBar&) = delete;
 
-    /// With the losses of the epoch's samples so far.
-    void update(const ctnn::LossSum& loss);
+    void update(std::int64_t done, std::string_view further = "");
     [[nodiscard]] double seconds() const;
     /// Since this bar began.
     [[nodiscard]] double images_per_second() const;
 
   private:
-    [[nodiscard]] std::string text(const ctnn::LossSum& loss) const;
+    [[nodiscard]] std::string text(std::string_view further) const;
 
     Terminal& terminal_;
-    int epoch_, epochs_;
-    std::int64_t samples_, first_, done_;
+    std::string title_;
+    std::int64_t images_, first_, done_, later_;
     Clock::time_point start_ = Clock::now(), drawn_ = start_;
+};
+
+/// The bar over one epoch, with loss, accuracy, and the time left for the whole run.
+class EpochBar : public ProgressBar {
+  public:
+    /// `samples` in an epoch; an epoch that was begun before may have `done` of them.
+    EpochBar(Terminal& terminal, int epoch, int epochs, std::int64_t samples, std::int64_t done);
+
+    /// With the losses of the epoch's samples so far.
+    void update(const ctnn::LossSum& loss);
 };
 
 /// "7:40", or "1:02:03" from an hour on.

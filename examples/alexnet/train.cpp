@@ -58,7 +58,7 @@ ctnn::LoaderOptions evaluation_options(const RunSettings& settings, ctnn::Shape 
 
 /// Images of no more classes than the network has outputs.
 Sources open_for(const NetworkEntry& entry, const std::string& dataset, const std::string& data_dir) {
-    Sources images = open_sources(dataset, data_dir);
+    Sources images = open_sources(dataset, data_dir, entry.input.channels);
     const std::size_t classes = images.train->class_names().size();
     if (classes > static_cast<std::size_t>(entry.classes)) {
         throw ctnn::ArgumentError(

@@ -11169,7 +11169,7 @@ class Metrics {
 }  // namespace ctnn::inline CTNN_ISA
 
 // ---- ctnn/train/evaluate.hpp
-// Evaluation of a model on a data set.
+// What a model says of many images, batch by batch, and how good that is.
 
 namespace ctnn::inline CTNN_ISA {
 
@@ -11177,12 +11177,12 @@ struct EvaluateOptions {
     bool flip = false;  ///< take the mean of the logits of an image and of its mirror image
 };
 
-/// Loss without smoothing, accuracy, top-5, recalls and confusion of a ModelView or HalfModel on all samples of a
-/// loader, which may resize them. Throws ArgumentError when shapes do not fit, or batches are larger than the
-/// workspace's.
-template <class AnyModel, Network Net>
-Metrics evaluate(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net, float>>& workspace,
-                 const EvaluateOptions& options = {}) {
+/// Calls f(batch, logits) for every batch of an epoch of a loader, which may resize its samples, with the n × classes
+/// logits of a ModelView or HalfModel; both are valid until f returns, which may be false to stop. Throws ArgumentError
+/// when shapes do not fit, or batches are larger than the workspace's.
+template <class AnyModel, Network Net, class F>
+void predict(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net, float>>& workspace,
+             const EvaluateOptions& options, F&& f) {
     if (loader.shape() != Net::input_shape) {
         throw ArgumentError("the loader's batches do not have the shape of the network's input");
     }
@@ -11190,7 +11190,6 @@ Metrics evaluate(const AnyModel& model, BatchLoader& loader, Workspace<Inference
     const std::size_t samples = options.flip ? static_cast<std::size_t>(workspace.batch()) : 0;
     AlignedArray<float> mirrored{samples * static_cast<std::size_t>(Net::input_shape.size())};
     std::vector<float> both(samples * static_cast<std::size_t>(Net::classes));
-    Metrics metrics{Net::classes};
     while (const MiniBatch* batch = loader.next()) {
         std::span<const float> logits = forward(model, batch->images.data(), batch->size, workspace);
         if (options.flip) {
@@ -11200,9 +11199,20 @@ Metrics evaluate(const AnyModel& model, BatchLoader& loader, Workspace<Inference
             for (std::size_t i = 0; i < others.size(); ++i) { both[i] = 0.5f * (both[i] + others[i]); }
             logits = std::span{both}.first(others.size());
         }
-        metrics.add<float>(logits, batch->labels);
-        metrics.add_loss(cross_entropy<float>({}, logits, batch->labels, Net::classes, {}));
+        if (!f(*batch, logits)) { return; }
     }
+}
+
+/// Loss without smoothing, accuracy, top-5, recalls and confusion on all samples of a loader. Throws as predict does.
+template <class AnyModel, Network Net>
+Metrics evaluate(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net, float>>& workspace,
+                 const EvaluateOptions& options = {}) {
+    Metrics metrics{Net::classes};
+    predict(model, loader, workspace, options, [&](const MiniBatch& batch, std::span<const float> logits) {
+        metrics.add<float>(logits, batch.labels);
+        metrics.add_loss(cross_entropy<float>({}, logits, batch.labels, Net::classes, {}));
+        return true;
+    });
     return metrics;
 }
 

@@ -105,6 +105,14 @@ class Idx(IdxTest):
         self.assertEqual(content(self.path("out", "class_names.txt")), b"0\n1\n2\n3\n")
         self.run_tool("convert", "--dataset", "fashion-mnist", "--data-dir", "mnist", "--to-idx", "fashion")
         self.assertTrue(content(self.path("fashion", "class_names.txt")).startswith(b"T-shirt/top\nTrouser\n"))
+        # Grey pictures train a network for colours as they would with three equal planes.
+        for name, n in ("train_batch_1", 3), ("test_batch", 2):
+            planes = noise(n * 784, n)
+            rgb = b"".join(3 * planes[i * 784:(i + 1) * 784] for i in range(n))
+            write(self.path("out", f"{name}_images.idx"), idx([n, 3, 28, 28], rgb))
+        for run, arguments in ("grey", ["idx", "--data-dir", "mnist"]), ("rgb", ["idx", "--data-dir", "out"]):
+            self.run_tool("train", "--dataset", *arguments, "--epochs", "1", "--batch-size", "2", "--out", run)
+        self.assertEqual(self.files("grey")["last.safetensors"], self.files("rgb")["last.safetensors"])
 
     def test_cifar100(self):
         os.mkdir(self.path("cifar100"))
