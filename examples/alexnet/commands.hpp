@@ -18,6 +18,8 @@ struct TrainRequest {
     std::string data_dir;          ///< where the data of a resumed run lie now; empty: where they lay
     int threads = 1, workers = 1;  ///< of the step, and of what prepares batches
     int stop_after = 0;            ///< epochs; 0: all
+    bool tensorboard = true;       ///< whether to write event files
+    int histogram_every = 100;     ///< steps between histograms in them; 0: none
     std::string program;           ///< how the tool was called
 };
 

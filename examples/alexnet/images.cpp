@@ -205,4 +205,31 @@ void read_image(const std::filesystem::path& path, ctnn::Image& out) {
     decode_image(ctnn::read_file(path), path.string(), out);
 }
 
+std::vector<std::byte> encode_png(const ctnn::ImageView& image) {
+    const auto [channels, height, width] = image.shape;
+    if ((channels != 1 && channels != 3) || height < 1 || width < 1) {
+        throw ctnn::ArgumentError(
+            fmt::format("PNG: {} channels of {}x{} pixels, expected 1 or 3 of at least 1x1", channels, width, height));
+    }
+    std::vector<std::uint8_t> pixels;
+    pixels.reserve(static_cast<std::size_t>(image.shape.size()));
+    for (int y = 0; y < height; ++y) {
+        for (int x = 0; x < width; ++x) {
+            for (int c = 0; c < channels; ++c) { pixels.push_back(image.row(c, y)[x]); }
+        }
+    }
+    png_image png{};
+    png.version = PNG_IMAGE_VERSION;
+    png.width = static_cast<png_uint_32>(width);
+    png.height = static_cast<png_uint_32>(height);
+    png.format = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
+    png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(png);
+    std::vector<std::byte> bytes(size);
+    if (png_image_write_to_memory(&png, bytes.data(), &size, 0, pixels.data(), 0, nullptr) == 0) {
+        throw ctnn::ArgumentError(fmt::format("PNG: {}", png.message));
+    }
+    bytes.resize(size);
+    return bytes;
+}
+
 }  // namespace alexnet

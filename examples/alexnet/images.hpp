@@ -1,10 +1,12 @@
-// Image files as bytes in planes R, G, B: PNG by libpng, JPEG by libjpeg, PPM and PGM by a few lines of our own.
+// Image files as bytes in planes R, G, B: PNG by libpng, JPEG by libjpeg, PPM and PGM by a few lines of our own; and
+// PNG to write.
 #pragma once
 
 #include <cstddef>
 #include <filesystem>
 #include <span>
 #include <string>
+#include <vector>
 
 #include <ctnn/data/image.hpp>
 
@@ -20,5 +22,8 @@ void decode_image(std::span<const std::byte> bytes, const std::string& source, c
 
 /// Reads and decodes a file. Throws FileError.
 void read_image(const std::filesystem::path& path, ctnn::Image& out);
+
+/// The bytes of a PNG file, grey or RGB for 1 or 3 channels. Throws ArgumentError for other images.
+std::vector<std::byte> encode_png(const ctnn::ImageView& image);
 
 }  // namespace alexnet

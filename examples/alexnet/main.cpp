@@ -54,7 +54,8 @@ constexpr const char* train_examples = R"(Examples:
   alexnet train --resume runs/small-cifar10 --threads 1
 
 A run's folder has run.json (settings and versions), metrics.csv (a row an epoch), last.safetensors, best.safetensors and
-trainer.safetensors, from which --resume goes on. Ctrl-C finishes the step and saves; a second one leaves at once.)";
+trainer.safetensors, from which --resume goes on, and event files for tensorboard --logdir runs. Ctrl-C finishes the step
+and saves; a second one leaves at once.)";
 
 constexpr const char* eval_examples = R"(Examples:
   alexnet eval --weights runs/small-cifar10/best.safetensors
@@ -98,6 +99,11 @@ int run(int argc, char** argv) {
         ->check(at_least(1, "POSITIVE"));
     train_app.add_option("--workers", request.workers, "threads that prepare batches; they change no result (1)")
         ->check(CLI::Range(1, 256));
+    train_app.add_flag("--tensorboard,!--no-tensorboard", request.tensorboard,
+                       "write what TensorBoard shows into the run's folder (on)");
+    train_app
+        .add_option("--histogram-every", request.histogram_every, "steps between histograms in that (100; 0: none)")
+        ->check(at_least(0, "NONNEGATIVE"));
     train_app.add_flag("--quiet", quiet, "print the end alone");
     add_threads_option(train_app, threads);
 

@@ -35,7 +35,19 @@ class NetworkOf final : public TrainedNetwork {
     ctnn::Metrics evaluate(ctnn::BatchLoader& loader, const ctnn::EvaluateOptions& options) override {
         return ctnn::evaluate(trainer_.averaged().view(), loader, inference_, options);
     }
+    std::vector<float> outputs(const ctnn::MiniBatch& batch) override {
+        const auto outputs = ctnn::forward(trainer_.averaged().view(), batch.images.data(), batch.size, inference_);
+        return {outputs.begin(), outputs.end()};
+    }
     [[nodiscard]] const ctnn::TrainerProgress& progress() const override { return trainer_.progress(); }
+    [[nodiscard]] std::vector<ParameterTensor> tensors() const override {
+        std::vector<ParameterTensor> tensors;
+        for (const ctnn::ParameterSlot& slot : ctnn::ParameterLayout<Net>::slots) {
+            tensors.push_back(
+                {slot, ctnn::tensor_of(model_.parameters(), slot), ctnn::tensor_of(trainer_.gradients(), slot)});
+        }
+        return tensors;
+    }
     void require_finite() const override { trainer_.require_finite(); }
 
     void whiten(const ctnn::Dataset& images) override {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <ctnn/core/layer.hpp>
+#include <ctnn/core/layout.hpp>
 #include <ctnn/data/loader.hpp>
 #include <ctnn/io/hex_weights.hpp>
 #include <ctnn/io/weights.hpp>
@@ -21,6 +22,12 @@
 #include <ctnn/train/trainer.hpp>
 
 namespace alexnet {
+
+/// A parameter tensor and its gradient in the last step, as they are stored: in blocks, with zeros that pad.
+struct ParameterTensor {
+    const ctnn::ParameterSlot& slot;
+    std::span<const float> values, gradient;
+};
 
 /// A model and its trainer.
 class TrainedNetwork {
@@ -31,7 +38,11 @@ class TrainedNetwork {
                                          const std::function<bool(const ctnn::StepResult&)>& after_step) = 0;
     /// What evaluation takes and files keep: the averaged model where there is one.
     virtual ctnn::Metrics evaluate(ctnn::BatchLoader& loader, const ctnn::EvaluateOptions& options) = 0;
+    /// Outputs, sample by sample, of the model that evaluation takes, on as many samples as a pass has at most.
+    virtual std::vector<float> outputs(const ctnn::MiniBatch& batch) = 0;
     [[nodiscard]] virtual const ctnn::TrainerProgress& progress() const = 0;
+    /// In the order of files.
+    [[nodiscard]] virtual std::vector<ParameterTensor> tensors() const = 0;
     /// Throws NumericError.
     virtual void require_finite() const = 0;
 

@@ -19,7 +19,8 @@ struct EpochRow {
     double lr, train_loss, train_accuracy, eval_loss, eval_accuracy, images_per_second, seconds;
 };
 
-/// Every file is written beside its place and renamed, so that what was there is whole until the new one is.
+/// Every file is written beside its place and renamed, so that what was there is whole until the new one is; but events
+/// are appended, by TrainLog, to a file for every time that the run was started.
 ///
 /// | file | what |
 /// |---|---|
@@ -28,6 +29,7 @@ struct EpochRow {
 /// | last.safetensors | the weights behind the last epoch, or behind the last step of an interrupted run |
 /// | best.safetensors | the weights of the epoch with the highest accuracy |
 /// | trainer.safetensors | everything that resuming needs |
+/// | events.out.tfevents.… | curves, histograms and pictures for TensorBoard |
 class RunFolder {
   public:
     /// Makes the folder of a new run. Throws FileError where one of its files is there already, or no right to write.

@@ -17,6 +17,7 @@
 #include "interrupt.hpp"
 #include "networks.hpp"
 #include "run_folder.hpp"
+#include "train_log.hpp"
 
 namespace alexnet {
 
@@ -97,7 +98,11 @@ class Run {
           network_{entry_.start(settings_.trainer, request_.threads)},
           loader_{*data_.train, parts_.first, loader_options(settings_, entry_.input, request_.workers)},
           info_{std::string{entry_.type}, data_.train->normalization(), data_.train->class_names()},
-          folder_{open_folder()} {}
+          folder_{open_folder()} {
+        if (request_.tensorboard) {
+            log_.emplace(folder_.path(), settings_, *network_, terminal_, request_.histogram_every, request_.threads);
+        }
+    }
 
     int operator()() {
         print_start();
@@ -169,8 +174,9 @@ class Run {
         const int number = progress.epoch + 1;
         EpochBar bar{terminal_, number, settings_.trainer.schedule.epochs, static_cast<std::int64_t>(loader_.samples()),
                      progress.loss.count};
-        const ctnn::StepResult result = network_->train_epoch(loader_, [&](const ctnn::StepResult&) {
+        const ctnn::StepResult result = network_->train_epoch(loader_, [&](const ctnn::StepResult& step) {
             bar.update(progress.loss);
+            if (log_) { log_->step(step); }
             return interrupted() == 0;
         });
         if (progress.epoch < number) { return false; }
@@ -178,7 +184,9 @@ class Run {
 
         terminal_.transient("evaluating");
         network_->require_finite();
-        const ctnn::Metrics metrics = evaluate();
+        const Evaluated evaluated = what_is_evaluated();
+        const ctnn::Metrics metrics = evaluate(evaluated);
+        if (!has_validation()) { test_ = metrics; }
         const EpochRow row{.epoch = number,
                            .lr = result.lr,
                            .train_loss = result.loss.mean(),
@@ -192,18 +200,21 @@ class Run {
         const bool best = folder_.best_row() == &folder_.rows().back();
         if (best) { network_->save_weights(folder_.best(), info_); }
         save();
+        if (log_) { log_->epoch(row, metrics, evaluated); }
         print_row(row, best);
         return true;
     }
-    ctnn::Metrics evaluate() {
-        if (has_validation()) { return evaluate(*data_.train, parts_.second); }
-        test_ = evaluate_test();
-        return *test_;
+    [[nodiscard]] Evaluated what_is_evaluated() const {
+        if (!has_validation()) { return test_images(); }
+        return {*data_.train, parts_.second, evaluation_options(settings_, entry_.input, request_.workers),
+                "validation"};
     }
-    ctnn::Metrics evaluate_test() { return evaluate(*data_.test, ctnn::all_indices(data_.test->size())); }
-    ctnn::Metrics evaluate(const ctnn::ImageSource& images, std::vector<std::uint32_t> indices) {
-        ctnn::BatchLoader loader{images, std::move(indices),
-                                 evaluation_options(settings_, entry_.input, request_.workers)};
+    [[nodiscard]] Evaluated test_images() const {
+        return {*data_.test, ctnn::all_indices(data_.test->size()),
+                evaluation_options(settings_, entry_.input, request_.workers), "test"};
+    }
+    ctnn::Metrics evaluate(const Evaluated& what) {
+        ctnn::BatchLoader loader{what.images, what.indices, what.options};
         return network_->evaluate(loader, {.flip = settings_.test_flip});
     }
     [[nodiscard]] bool has_validation() const { return !parts_.second.empty(); }
@@ -239,7 +250,8 @@ class Run {
     }
     void print_end() {
         terminal_.transient("evaluating");
-        print_metrics(test_ ? *test_ : evaluate_test(), data_.test->class_names(), terminal_);
+        print_metrics(test_ ? *test_ : evaluate(test_images()), data_.test->class_names(), terminal_);
+        if (log_) { log_->end(); }
         const EpochRow& best = *folder_.best_row();
         terminal_.result(fmt::format(
             "results in {}: best.safetensors (epoch {}, {} accuracy {:.2f} %), last.safetensors, "
@@ -263,6 +275,7 @@ class Run {
     ctnn::ModelInfo info_;
     RunFolder folder_;
     std::optional<ctnn::Metrics> test_;  // behind the last epoch
+    std::optional<TrainLog> log_;
 };
 
 }  // namespace

@@ -13,7 +13,9 @@ from tool import BINARY, SHORT, ToolTest, content, safetensors
 class Train(ToolTest):
     def test_a_run_leaves_its_files_and_eval_agrees(self):
         output = self.run_tool(*SHORT, "--out", "run", "--seed", "3")
-        self.assertEqual(sorted(os.listdir(self.path("run"))),
+        events, = set(os.listdir(self.path("run"))) - self.files("run").keys()
+        self.assertRegex(events, r"\Aevents\.out\.tfevents\.\d{10}\.\S+\.\d+\.0\Z")
+        self.assertEqual(list(self.files("run")),
                          ["best.safetensors", "last.safetensors", "metrics.csv", "run.json", "trainer.safetensors"])
         rows = self.rows("run")
         self.assertEqual([row["epoch"] for row in rows], [1, 2, 3])
