@@ -10,7 +10,7 @@ presets=""
 for compiler in $compilers; do
     case $compiler in
         gcc) presets="$presets dev" packages="$packages g++-aarch64-linux-gnu" ;;
-        clang) presets="$presets clang-dev" packages="$packages clang-19 libomp-19-dev" ;;
+        clang) presets="$presets clang-dev" packages="$packages clang-19 libomp-19-dev libclang-rt-19-dev" ;;
         *) echo "usage: tests/run.sh [gcc] [clang]" >&2; exit 2 ;;
     esac
 done

@@ -158,8 +158,14 @@ void RunOptions::flag(CLI::App& app, const char* options, const char* key, const
     const std::string names = options;
     const std::size_t dash = names.find('-');
     const std::string first = names.substr(dash, names.find(',', dash) - dash);
+    // CLI11's own answer to another value is "stoll".
+    const auto expect_truth = [](const std::string& text) {
+        static const std::set<std::string> known{"true", "false", "on", "off", "yes", "no", "1", "0"};
+        return known.contains(CLI::detail::to_lower(text)) ? "" : fmt::format("found {}, expected true or false", text);
+    };
     app.add_flag_function(
            names, [this, first, key](std::int64_t value) { changes_[key] = {first, value > 0 ? "1" : "0"}; }, help)
+        ->check(expect_truth)
         ->group(group_);
 }
 
@@ -226,7 +232,7 @@ void RunOptions::follow(RunSettings& s) const {
     }
 }
 
-std::vector<std::string> with_config(std::vector<std::string> arguments, const CLI::App& train_app) {
+std::vector<std::string> with_config(std::vector<std::string> arguments, CLI::App& train_app) {
     if (arguments.empty() || arguments[0] != "train") { return arguments; }
     std::string path;
     for (std::size_t i = 1; i < arguments.size(); ++i) {
@@ -240,12 +246,14 @@ std::vector<std::string> with_config(std::vector<std::string> arguments, const C
         for (const CLI::ConfigItem& item : CLI::ConfigTOML{}.from_file(path)) {
             if (item.name == "++" || item.name == "--") { continue; }  // CLI11's marks of sections
             const CLI::Option* const option = train_app.get_option_no_throw("--" + item.name);
-            if (!item.parents.empty() || option == nullptr || item.name == "config" || item.name == "resume") {
+            if (!item.parents.empty() || option == nullptr || item.name == "config" || item.name == "resume" ||
+                item.name == "help") {
                 throw ctnn::FileError(fmt::format("{}: found the key '{}', expected a long option of alexnet train",
                                                   path, item.fullname()));
             }
             options.push_back(fmt::format("--{}={}", item.name, fmt::join(item.inputs, ",")));
         }
+        train_app.parse(std::vector(options.rbegin(), options.rend()));  // so that errors name the file
     } catch (const CLI::Error& error) { throw ctnn::FileError(fmt::format("{}: {}", path, error.what())); }
     arguments.insert(arguments.begin() + 1, std::make_move_iterator(options.begin()),
                      std::make_move_iterator(options.end()));

@@ -53,6 +53,6 @@ class RunOptions {
 /// The arguments with those of a TOML file, which `--config FILE` of `train` names, in front: what is said on the
 /// command line comes later and wins. Keys are options without their dashes. A run.json is left to RunOptions. Throws
 /// FileError that names file and key.
-std::vector<std::string> with_config(std::vector<std::string> arguments, const CLI::App& train_app);
+std::vector<std::string> with_config(std::vector<std::string> arguments, CLI::App& train_app);
 
 }  // namespace alexnet

@@ -116,9 +116,11 @@ class Config(ToolTest):
         self.message(b"lrr = 1\n", "'lrr'", "long option")
         self.message(b"[train]\nlr = 1\n", "train.lr")
         self.message(b'resume = "run"\n', "'resume'")
+        self.message(b'nesterov = perhaps\n', "--nesterov: found perhaps, expected true or false")
+        self.message(b'tensorboard = perhaps\n', "--tensorboard")
+        self.message(b"help = true\n", "'help'")
         self.message(b"{", name="run.json")
         self.message(b'{"settings": {"model": 3}}', "model", name="run.json")
-
 
     def test_the_recipes_are_good(self):
         """Each comes as far as the images, which are not there; with a network that this tool surely has."""
@@ -189,6 +191,14 @@ class Weights(ToolTest):
             self.assertIn(expected, self.refusal("eval", "--dataset", "synthetic", "--weights", "changed.safetensors"))
         safetensors.write(self.path("changed.safetensors"), tensors, {**metadata, "model": "ResNet"})
         self.assertIn("unknown model 'ResNet'", self.refusal("eval", "--dataset", "synthetic", "--weights", "changed.safetensors"))
+        classes = json.loads(metadata["classes"])
+        for names, found, expected in [
+            (["zebra", *classes[1:]], 'class 0: found "zebra"', f'"{classes[0]}"'),
+            (classes[:9], "class 9: found none", f'"{classes[9]}"'),
+        ]:
+            safetensors.write(self.path("changed.safetensors"), tensors, {**metadata, "classes": json.dumps(names)})
+            line = self.refusal("eval", "--dataset", "synthetic", "--weights", "changed.safetensors")
+            self.assertIn(f"changed.safetensors: {found}, expected {expected}", line)
 
 
 class Saving(ToolTest):
