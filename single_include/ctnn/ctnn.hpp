@@ -97,6 +97,7 @@
 
 namespace ctnn::inline CTNN_ISA {
 
+/// The library's version.
 struct Version {
     int major, minor, patch;
 };
@@ -1625,6 +1626,7 @@ inline void cut_out(const Box& box, Shape shape, float* image) {
 
 namespace ctnn::inline CTNN_ISA {
 
+/// What a loader does with samples, and how it cuts them into batches.
 struct LoaderOptions {
     int batch_size = 128;
     std::uint64_t seed = 0;
@@ -3542,6 +3544,7 @@ enum class Dtype : std::uint8_t {
     u64
 };
 
+/// An element type as files have it.
 struct DtypeInfo {
     std::string_view name;  ///< as it stands in the header
     unsigned bits;          ///< of one element
@@ -7305,16 +7308,19 @@ using Training = Plan<Net, T, F, true, G>;
 template <Network Net, class T = float, Fusion F = Fusion::full>
 using Inference = Plan<Net, T, F, false, InputGradient::no>;
 
-/// Sizes to ask a plan's bytes for: TrainingPlan<Net, Batch<128>, Threads<2>>::bytes.
+/// A number of samples, for TrainingPlan and InferencePlan.
 template <int N>
 struct Batch : std::integral_constant<int, N> {};
+/// A number of threads, for TrainingPlan and InferencePlan.
 template <int N>
 struct Threads : std::integral_constant<int, N> {};
 
+/// The bytes of a training's workspace: `TrainingPlan<Net, Batch<128>, Threads<2>>::bytes`.
 template <Network Net, class B, class Th = Threads<1>, class T = float>
 struct TrainingPlan {
     static constexpr std::size_t bytes = Training<Net, T>::bytes(B::value, Th::value);
 };
+/// The bytes of an inference's workspace.
 template <Network Net, class B, class Th = Threads<1>, class T = float>
 struct InferencePlan {
     static constexpr std::size_t bytes = Inference<Net, T>::bytes(B::value, Th::value);
@@ -10120,9 +10126,9 @@ namespace ctnn::inline CTNN_ISA {
 /// Shape: (C, H, W) → (OutChannels, ⌊(H + 2·padding − kernel) / stride⌋ + 1, likewise W).
 /// Parameters: weight (out, C / groups, kernel height, kernel width), decays; bias (out).
 /// Options: Kernel<h, w> (needed), Stride<1>, Padding<0>, Groups<1>, Bias<true>, WeightInit, BiasInit (both PyTorch's
-/// default, U(±1/√fan_in)), and Winograd for a kernel of 3×3 without stride and groups: all three directions then take
-/// a quarter of the multiplications, as kernels/winograd.hpp has it, and their rounding errors are some ten times
-/// larger. Remembers its input. Backward overwrites the parameters' gradients.
+/// default, U(±1/√fan_in)), and Winograd for a kernel of 3×3 or 5×5 without stride and groups: all three directions
+/// then take 25 or 36 % of the multiplications, as kernels/winograd.hpp has it, and their rounding errors are some ten
+/// times larger. Remembers its input. Backward overwrites the parameters' gradients.
 template <int OutChannels, class... Options>
 struct Conv2d {
     static constexpr LayerInfo describe(Signal in) {
@@ -11173,6 +11179,7 @@ class Metrics {
 
 namespace ctnn::inline CTNN_ISA {
 
+/// How predict and evaluate look at an image.
 struct EvaluateOptions {
     bool flip = false;  ///< take the mean of the logits of an image and of its mirror image
 };

@@ -4,7 +4,8 @@
 #   own_packages                 the sources, beside xsimd and fmt that the consumer builds itself
 #   fetch                        the sources, which fetch xsimd and fmt
 #   fetch_package                installed from a tree that fetched xsimd and fmt
-#   missing_package              the sources, where xsimd or fmt is missing: they must say where to get it
+#   deb                          the Debian package, unpacked into an empty folder
+#   missing_package              the sources, and installed, where xsimd or fmt is missing: they must say where to get it
 cmake_minimum_required(VERSION 3.25)
 
 function(run)
@@ -33,16 +34,23 @@ set(cmake ${CMAKE_COMMAND} --no-warn-unused-cli -G ${generator} -D CMAKE_CXX_COM
 set(consumer ${cmake} -S ${CMAKE_CURRENT_LIST_DIR} -B ${binary}/build -D source=${source})
 
 if(way STREQUAL "missing_package")
+    run(${CMAKE_COMMAND} --install ${library} --prefix ${binary}/prefix)
     foreach(name xsimd fmt)
-        execute_process(COMMAND ${consumer} --fresh -D way=subdirectory -D CMAKE_DISABLE_FIND_PACKAGE_${name}=ON
-                        RESULT_VARIABLE failed OUTPUT_QUIET ERROR_VARIABLE output)
-        string(REGEX REPLACE "[ \n]+" " " text "${output}")
-        string(CONCAT expected "ctnn: ${name} was not found. Install it (Debian: lib${name}-dev, vcpkg: ${name}, "
-               "Homebrew: ${name}), name its place by -D${name}_DIR=..., or let CMake download it by -DCTNN_FETCH_DEPS=ON.")
-        string(FIND "${text}" "${expected}" found)
-        if(NOT failed OR found EQUAL -1)
-            message(FATAL_ERROR "Configured without ${name}, CMake must fail and say\n  ${expected}\nIt says\n${output}")
-        endif()
+        set(install "ctnn: ${name} was not found. Install it (Debian: lib${name}-dev, vcpkg: ${name}, Homebrew: ${name}),")
+        set(place "name its place by -D${name}_DIR=...")
+        set(subdirectory "${install} ${place}, or let CMake download it by -DCTNN_FETCH_DEPS=ON.")
+        set(package "${install} or ${place}")
+        foreach(missing_in subdirectory package)
+            execute_process(COMMAND ${consumer} --fresh -D way=${missing_in} -D CMAKE_PREFIX_PATH=${binary}/prefix
+                                    -D CMAKE_DISABLE_FIND_PACKAGE_${name}=ON
+                            RESULT_VARIABLE failed OUTPUT_QUIET ERROR_VARIABLE output)
+            string(REGEX REPLACE "[ \n]+" " " text "${output}")
+            string(FIND "${text}" "${${missing_in}}" found)
+            if(NOT failed OR found EQUAL -1)
+                message(FATAL_ERROR "${missing_in}: configured without ${name}, CMake must fail and say\n  ${${missing_in}}\n"
+                                    "It says\n${output}")
+            endif()
+        endforeach()
     endforeach()
     return()
 endif()
@@ -65,6 +73,42 @@ elseif(way STREQUAL "fetch_package")
     run(${CMAKE_COMMAND} --install ${binary}/library)
 endif()
 
+if(way STREQUAL "deb")
+    find_program(dpkg_deb dpkg-deb)
+    if(NOT dpkg_deb)
+        message("Skipped: no dpkg-deb to make a Debian package with")
+        return()
+    endif()
+    # From a tree of its own, whose cpack has nothing else to build.
+    run(${cmake} -S ${source} -B ${binary}/library -D CTNN_TESTS=OFF -D CTNN_EXAMPLES=OFF -D CTNN_BENCHMARKS=OFF)
+    cmake_path(GET CMAKE_COMMAND PARENT_PATH bin)
+    run(${CMAKE_COMMAND} -E chdir ${binary}/library ${bin}/cpack -G DEB)
+    file(GLOB package ${binary}/library/libctnn-dev_*_all.deb)
+    run(${dpkg_deb} --field ${package} Architecture Depends)
+    if(NOT output STREQUAL "Architecture: all\nDepends: libxsimd-dev, libfmt-dev\n")
+        message(FATAL_ERROR "Not a package for all processors that depends on xsimd and fmt")
+    endif()
+    run(${dpkg_deb} --extract ${package} ${binary}/root)
+
+    file(GLOB_RECURSE expected RELATIVE ${source} ${source}/include/*)
+    foreach(file ctnnConfig ctnnConfigVersion ctnnTargets)
+        list(APPEND expected share/ctnn/${file}.cmake)
+    endforeach()
+    list(APPEND expected share/ctnn/copyright share/ctnn/single_include/ctnn/ctnn.hpp)
+    file(GLOB_RECURSE documents RELATIVE ${source} ${source}/docs/*.md ${source}/docs/*.svg ${source}/docs/*.png)
+    list(APPEND documents README.md CHANGELOG.md CONTRIBUTING.md copyright)
+    list(TRANSFORM documents PREPEND share/doc/libctnn-dev/)
+    list(APPEND expected ${documents})
+    file(GLOB_RECURSE found RELATIVE ${binary}/root/usr ${binary}/root/*)
+    foreach(list found expected)
+        list(SORT ${list})
+        list(JOIN ${list} "\n" ${list})
+    endforeach()
+    if(NOT found STREQUAL expected)
+        message(FATAL_ERROR "The package has\n${found}\n\nexpected\n${expected}")
+    endif()
+endif()
+
 # The consumer's own standard is older than ctnn's, which brings its own.
 list(APPEND consumer -D CMAKE_CXX_STANDARD=17 -D CMAKE_EXPORT_COMPILE_COMMANDS=ON)
 if(way STREQUAL "own_packages")
@@ -73,6 +117,8 @@ elseif(way STREQUAL "fetch")
     run(${consumer} -D way=subdirectory ${fetch})
 elseif(way STREQUAL "fetch_package")
     run(${consumer} -D way=package -D CMAKE_PREFIX_PATH=${binary}/prefix)
+elseif(way STREQUAL "deb")
+    run(${consumer} -D way=package -D CMAKE_PREFIX_PATH=${binary}/root/usr)
 else()
     run(${consumer} -D way=${way} -D CMAKE_PREFIX_PATH=${binary}/prefix)
 endif()

@@ -53,6 +53,7 @@
 
 namespace ctnn::inline CTNN_ISA {
 
+/// The library's version.
 struct Version {
     int major, minor, patch;
 };

@@ -13,6 +13,7 @@
 
 namespace ctnn::inline CTNN_ISA {
 
+/// What a loader does with samples, and how it cuts them into batches.
 struct LoaderOptions {
     int batch_size = 128;
     std::uint64_t seed = 0;

@@ -53,6 +53,7 @@ enum class Dtype : std::uint8_t {
     u64
 };
 
+/// An element type as files have it.
 struct DtypeInfo {
     std::string_view name;  ///< as it stands in the header
     unsigned bits;          ///< of one element

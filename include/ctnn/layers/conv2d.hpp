@@ -11,9 +11,9 @@ namespace ctnn::inline CTNN_ISA {
 /// Shape: (C, H, W) → (OutChannels, ⌊(H + 2·padding − kernel) / stride⌋ + 1, likewise W).
 /// Parameters: weight (out, C / groups, kernel height, kernel width), decays; bias (out).
 /// Options: Kernel<h, w> (needed), Stride<1>, Padding<0>, Groups<1>, Bias<true>, WeightInit, BiasInit (both PyTorch's
-/// default, U(±1/√fan_in)), and Winograd for a kernel of 3×3 without stride and groups: all three directions then take
-/// a quarter of the multiplications, as kernels/winograd.hpp has it, and their rounding errors are some ten times
-/// larger. Remembers its input. Backward overwrites the parameters' gradients.
+/// default, U(±1/√fan_in)), and Winograd for a kernel of 3×3 or 5×5 without stride and groups: all three directions
+/// then take 25 or 36 % of the multiplications, as kernels/winograd.hpp has it, and their rounding errors are some ten
+/// times larger. Remembers its input. Backward overwrites the parameters' gradients.
 template <int OutChannels, class... Options>
 struct Conv2d {
     static constexpr LayerInfo describe(Signal in) {

@@ -170,16 +170,19 @@ using Training = Plan<Net, T, F, true, G>;
 template <Network Net, class T = float, Fusion F = Fusion::full>
 using Inference = Plan<Net, T, F, false, InputGradient::no>;
 
-/// Sizes to ask a plan's bytes for: TrainingPlan<Net, Batch<128>, Threads<2>>::bytes.
+/// A number of samples, for TrainingPlan and InferencePlan.
 template <int N>
 struct Batch : std::integral_constant<int, N> {};
+/// A number of threads, for TrainingPlan and InferencePlan.
 template <int N>
 struct Threads : std::integral_constant<int, N> {};
 
+/// The bytes of a training's workspace: `TrainingPlan<Net, Batch<128>, Threads<2>>::bytes`.
 template <Network Net, class B, class Th = Threads<1>, class T = float>
 struct TrainingPlan {
     static constexpr std::size_t bytes = Training<Net, T>::bytes(B::value, Th::value);
 };
+/// The bytes of an inference's workspace.
 template <Network Net, class B, class Th = Threads<1>, class T = float>
 struct InferencePlan {
     static constexpr std::size_t bytes = Inference<Net, T>::bytes(B::value, Th::value);

@@ -17,6 +17,7 @@
 
 namespace ctnn::inline CTNN_ISA {
 
+/// How predict and evaluate look at an image.
 struct EvaluateOptions {
     bool flip = false;  ///< take the mean of the logits of an image and of its mirror image
 };
