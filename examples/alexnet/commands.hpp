@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 
+#include <ctnn/train/evaluate.hpp>
 #include <ctnn/train/metrics.hpp>
 
 #include "settings.hpp"
@@ -31,7 +32,7 @@ struct EvalRequest {
     std::filesystem::path weights;
     std::string dataset, data_dir;
     int batch_size = 250, threads = 1, workers = 1, shorter_side = 0;
-    bool flip = false;
+    ctnn::EvaluateOptions views{};
     bool half = false;  ///< linear layers' weights in half precision
 };
 void evaluate(const EvalRequest& request, Terminal& terminal);

@@ -65,7 +65,7 @@ void evaluate(const EvalRequest& request, Terminal& terminal) {
                               .shape = entry.input,
                               .shorter_side = request.shorter_side,
                               .workers = request.workers}};
-    print_metrics(entry.evaluate(request.weights, loader, request.threads, {.flip = request.flip}, request.half),
+    print_metrics(entry.evaluate(request.weights, loader, request.threads, request.views, request.half),
                   images.class_names(), terminal);
 }
 

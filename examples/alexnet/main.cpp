@@ -120,7 +120,7 @@ int run(int argc, char** argv) {
         ->capture_default_str();
     eval_app.add_option("--shorter-side", eval.shorter_side, "resize to this, then take the middle (0: resize to fit)")
         ->check(at_least(0, "NONNEGATIVE"));
-    eval_app.add_flag("--test-flip", eval.flip, "take images and their mirror images together");
+    add_view_options(eval_app, eval.views);
     eval_app.add_flag("--half", eval.half, "linear layers' weights in half precision");
     eval_app.add_option("--workers", eval.workers, "threads that prepare batches (1)")->check(CLI::Range(1, 256));
     eval_app.add_flag("--quiet", quiet, "print the accuracy alone");

@@ -63,6 +63,12 @@ void add_threads_option(CLI::App& command, int& threads) {
         ->default_str(std::to_string(threads));
 }
 
+void add_view_options(CLI::App& command, ctnn::EvaluateOptions& views) {
+    command.add_flag("--test-flip,--flip", views.flip, "take images and their mirror images together");
+    command.add_option("--test-shift", views.shift, "take images moved by this many pixels, too (0: do not)")
+        ->check(at_least(0, "NONNEGATIVE"));
+}
+
 RunOptions::RunOptions(CLI::App& app) {
     std::vector<std::string> models;
     for (const NetworkEntry& entry : networks()) { models.emplace_back(entry.name); }
@@ -93,6 +99,8 @@ RunOptions::RunOptions(CLI::App& app) {
         "evaluate and keep a moving average of the weights, by this decay (0: none)");
     add(app, "--ema-every", "ema_every", count, "steps between its updates (1)");
     flag(app, "--test-flip", "test_flip", "evaluate images and their mirror images together (off)");
+    add(app, "--test-shift", "test_shift", count, "evaluate images moved by this many pixels, too (0: off)");
+    app.get_option("--test-shift")->check(at_least(0, "NONNEGATIVE"));
     flag(app, "--whiten", "whiten", "whiten patches in the first convolution, which is then frozen (off)");
 
     group_ = "Augmentation";

@@ -9,6 +9,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include <ctnn/train/evaluate.hpp>
+
 #include "settings.hpp"
 
 namespace alexnet {
@@ -18,6 +20,9 @@ CLI::Validator at_least(std::int64_t least, const char* name);
 
 /// --threads of a command.
 void add_threads_option(CLI::App& command, int& threads);
+
+/// --test-flip and --test-shift of a command that is given weights.
+void add_view_options(CLI::App& command, ctnn::EvaluateOptions& views);
 
 /// What is given changes the defaults of the chosen model, or the settings of another run, and nothing of a resumed
 /// run.

@@ -51,7 +51,8 @@ struct Request {
     std::string model;
     int top_k = 1, batch_size = 32, shorter_side = 0;
     int threads = ctnn::default_threads(), workers = std::min(threads, 256);
-    bool show_all = false, flip = false;
+    bool show_all = false;
+    ctnn::EvaluateOptions views{};
 };
 
 /// Image files, any of which may be unreadable: a loader sees a black pixel then, and why is kept here.
@@ -217,7 +218,7 @@ int predict(const Request& request, Terminal& terminal) {
         if (terminal.draws()) { bar.update(done); }  // elsewhere standard output is the table's
         return interrupted() == 0;
     };
-    entry.predict(request.weights, loader, request.threads, {.flip = request.flip}, add);
+    entry.predict(request.weights, loader, request.threads, request.views, add);
     if (done < size) { return 128 + interrupted(); }
     for (const auto& writer : writers) { writer->finish(); }
     return unreadable == 0 ? 0 : 1;
@@ -246,7 +247,7 @@ std::function<std::optional<int>(Terminal&)> add_predict_command(CLI::App& app, 
     command.add_option("--class-names", r.class_names, "a file of the classes' names, one a line (as the weights say)");
     command.add_option("--shorter-side", r.shorter_side, "resize to this, then take the middle (0: resize to fit)")
         ->check(at_least(0, "NONNEGATIVE"));
-    command.add_flag("--flip,--test-flip", r.flip, "take images and their mirror images together");
+    add_view_options(command, r.views);
     command.add_option("--batch-size", r.batch_size, "images at a time")
         ->check(at_least(1, "POSITIVE"))
         ->capture_default_str();

@@ -21,6 +21,7 @@ struct RunSettings {
     std::int64_t val_size = 0;     ///< training samples held out, from the end
     std::int64_t limit_train = 0;  ///< training samples used, from the beginning; 0 is all
     bool test_flip = false;        ///< evaluate images and their mirror images together
+    int test_shift = 0;            ///< pixels by which evaluated images are moved, too; 0 is none
     int patience = 0;              ///< epochs without a better one behind which the run ends; 0 is never
     bool whiten = false;           ///< the first convolution begins as filters that whiten patches, and stays
     ctnn::LoaderOptions loader{.augment = true};
@@ -41,6 +42,7 @@ void for_each_run_setting(Settings& s, F&& f) {
     f("val_size", s.val_size);
     f("limit_train", s.limit_train);
     f("test_flip", s.test_flip);
+    f("test_shift", s.test_shift);
     f("patience", s.patience);
     f("whiten", s.whiten);
     ctnn::for_each_setting(s.loader, [&](const char* key, auto& value) {

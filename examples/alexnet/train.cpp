@@ -215,7 +215,7 @@ class Run {
     }
     ctnn::Metrics evaluate(const Evaluated& what) {
         ctnn::BatchLoader loader{what.images, what.indices, what.options};
-        return network_->evaluate(loader, {.flip = settings_.test_flip});
+        return network_->evaluate(loader, {.flip = settings_.test_flip, .shift = settings_.test_shift});
     }
     [[nodiscard]] bool has_validation() const { return !parts_.second.empty(); }
 

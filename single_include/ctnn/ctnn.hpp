@@ -1493,6 +1493,27 @@ inline void mirror_images(std::span<const float> images, Shape shape, std::span<
     }
 }
 
+/// Moves images (N, H, W, C) by so many pixels down and to the right, or up and to the left for a negative `by`; what
+/// comes in from outside is the image mirrored at its border, as by ReflectionPad2d. `out` is other memory. Throws
+/// ArgumentError where sizes differ.
+inline void shift_images(std::span<const float> images, Shape shape, int by, std::span<float> out) {
+    const auto size = static_cast<std::size_t>(shape.size());
+    if (out.size() != images.size() || size < 1 || images.size() % size != 0) {
+        throw ArgumentError{"shift_images: " + std::to_string(images.size()) + " and " + std::to_string(out.size()) +
+                            " elements, expected equal numbers of whole images of " + std::to_string(size)};
+    }
+    const std::ptrdiff_t channels = shape.channels, row = shape.width * channels;
+    float* to = out.data();
+    for (const float* image = images.data(); image != images.data() + images.size(); image += size) {
+        for (int y = 0; y < shape.height; ++y) {
+            const float* const from = image + detail::reflected(y - by, shape.height) * row;
+            for (int x = 0; x < shape.width; ++x) {
+                to = std::copy_n(from + detail::reflected(x - by, shape.width) * channels, channels, to);
+            }
+        }
+    }
+}
+
 }  // namespace ctnn::inline CTNN_ISA
 
 // ---- ctnn/data/augment.hpp
@@ -11180,9 +11201,37 @@ class Metrics {
 namespace ctnn::inline CTNN_ISA {
 
 /// How predict and evaluate look at an image.
+/// Other views of an image whose logits are averaged with the image's own.
 struct EvaluateOptions {
-    bool flip = false;  ///< take the mean of the logits of an image and of its mirror image
+    bool flip = false;  ///< every view's mirror image too
+    /// If not 0, the image moved by so many pixels to the upper left and to the lower right (shift_images): the two
+    /// together count as much as the image itself (Jordan 2024, arXiv:2404.00498).
+    int shift = 0;
 };
+
+namespace detail {
+
+struct View {
+    int shift;
+    bool mirrored;
+    float weight;  ///< of all views 1 together
+};
+
+inline std::vector<View> views(const EvaluateOptions& options) {
+    std::vector<View> views{{0, false, 1.0f}};
+    if (options.shift != 0) {
+        views = {{0, false, 0.5f}, {-options.shift, false, 0.25f}, {options.shift, false, 0.25f}};
+    }
+    if (options.flip) {
+        for (std::size_t i = views.size(); i-- > 0;) {
+            views[i].weight *= 0.5f;
+            views.insert(views.begin() + static_cast<std::ptrdiff_t>(i) + 1, {views[i].shift, true, views[i].weight});
+        }
+    }
+    return views;
+}
+
+}  // namespace detail
 
 /// Calls f(batch, logits) for every batch of an epoch of a loader, which may resize its samples, with the n × classes
 /// logits of a ModelView or HalfModel; both are valid until f returns, which may be false to stop. Throws ArgumentError
@@ -11194,17 +11243,30 @@ void predict(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net
         throw ArgumentError("the loader's batches do not have the shape of the network's input");
     }
     loader.start_epoch(0);
-    const std::size_t samples = options.flip ? static_cast<std::size_t>(workspace.batch()) : 0;
-    AlignedArray<float> mirrored{samples * static_cast<std::size_t>(Net::input_shape.size())};
-    std::vector<float> both(samples * static_cast<std::size_t>(Net::classes));
+    const std::vector<detail::View> views = detail::views(options);
+    const std::size_t samples = views.size() > 1 ? static_cast<std::size_t>(workspace.batch()) : 0;
+    AlignedArray<float> moved{samples * static_cast<std::size_t>(Net::input_shape.size())};
+    std::vector<float> mean(samples * static_cast<std::size_t>(Net::classes));
     while (const MiniBatch* batch = loader.next()) {
-        std::span<const float> logits = forward(model, batch->images.data(), batch->size, workspace);
-        if (options.flip) {
-            std::ranges::copy(logits, both.begin());
-            mirror_images(batch->images, Net::input_shape, mirrored.span().first(batch->images.size()));
-            const auto others = forward(model, mirrored.data(), batch->size, workspace);
-            for (std::size_t i = 0; i < others.size(); ++i) { both[i] = 0.5f * (both[i] + others[i]); }
-            logits = std::span{both}.first(others.size());
+        std::span<const float> logits;
+        for (const detail::View& view : views) {
+            std::span<const float> images = batch->images;
+            const auto place = moved.span().first(samples == 0 ? 0 : images.size());
+            if (view.shift != 0) {
+                shift_images(images, Net::input_shape, view.shift, place);
+                images = place;
+            }
+            if (view.mirrored) {
+                mirror_images(images, Net::input_shape, place);
+                images = place;
+            }
+            logits = forward(model, images.data(), batch->size, workspace);
+            if (views.size() == 1) { break; }
+            const bool first = &view == views.data();
+            for (std::size_t i = 0; i < logits.size(); ++i) {
+                mean[i] = (first ? 0.0f : mean[i]) + view.weight * logits[i];
+            }
+            logits = std::span{mean}.first(logits.size());
         }
         if (!f(*batch, logits)) { return; }
     }

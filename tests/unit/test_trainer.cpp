@@ -457,3 +457,43 @@ TEST_CASE("evaluation with mirror images takes the mean of both logits", "[train
     CHECK(both.mean_loss() != plain.mean_loss());
     CHECK(evaluate(model.view(), mirrored, indices, workspace, {.flip = true}).mean_loss() == both.mean_loss());
 }
+
+TEST_CASE("evaluation with moved images gives these half of the weight", "[trainer]") {
+    struct Small : Sequential<Input<3, 32, 32>, AvgPool2d<Kernel<8>>, Flatten, Linear<10>> {};
+    const Dataset data = make_synthetic(20, 0, 1).train;
+    Model<Small> model{Seed{1}};
+    for (float& w : model.parameters().span()) { w *= 20; }
+    Workspace<Inference<Small>> workspace{16};
+    const bool flip = GENERATE(false, true);
+    BatchLoader loader{data, all_indices(data.size()), {.batch_size = 16, .shuffle = false}};
+    double largest = 0, change = 0;
+    predict(model.view(), loader, workspace, {.flip = flip, .shift = 2},
+            [&](const MiniBatch& batch, std::span<const float> logits) {
+                const std::vector<float> found{logits.begin(), logits.end()};
+                const std::vector<float> images{batch.images.begin(), batch.images.end()};
+                std::vector<double> expected(found.size());
+                std::vector<float> view(images.size());
+                for (const int shift : {0, 2, -2}) {
+                    for (const bool mirrored : {false, true}) {
+                        if (mirrored && !flip) { continue; }
+                        shift_images(images, Small::input_shape, shift, view);
+                        if (mirrored) { mirror_images(view, Small::input_shape, view); }
+                        const double weight = (shift == 0 ? 0.5 : 0.25) / (flip ? 2 : 1);
+                        const auto logits_of_view = forward(model.view(), view.data(), batch.size, workspace);
+                        for (std::size_t i = 0; i < found.size(); ++i) {
+                            expected[i] += weight * logits_of_view[i];
+                            if (shift == 0 && !mirrored) {
+                                change = std::max<double>(change, std::abs(found[i] - logits_of_view[i]));
+                            }
+                        }
+                    }
+                }
+                for (std::size_t i = 0; i < found.size(); ++i) {
+                    largest = std::max(largest, std::abs(expected[i]));
+                    CHECK(std::abs(found[i] - expected[i]) < 1e-5);  // sums of six floats of magnitude 1 to 10
+                }
+                return true;
+            });
+    CHECK(change > 1e-3);
+    CHECK(largest > 0.1);
+}

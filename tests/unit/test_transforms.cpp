@@ -326,3 +326,28 @@ TEST_CASE("batches are mirrored, in place or not", "[data][normalize]") {
     CHECK(in_place == mirrored);
     CHECK_THROWS_AS(ctnn::mirror_images(images, shape, std::span{mirrored}.first(3)), ctnn::ArgumentError);
 }
+
+TEST_CASE("batches are moved, and what comes in is mirrored at the border", "[data][normalize]") {
+    const ctnn::Shape shape{2, 3, 4};
+    std::vector<float> images(static_cast<std::size_t>(2 * shape.size()));
+    for (std::size_t i = 0; i < images.size(); ++i) { images[i] = static_cast<float>(i); }
+    std::vector<float> moved(images.size());
+    const auto at = [&](int n, int y, int x, int c) {
+        return static_cast<std::size_t>(((n * shape.height + y) * shape.width + x) * shape.channels + c);
+    };
+    // By hand: where the pixels of a row, and of a column, come from.
+    const auto [by, rows, columns] = GENERATE(table<int, std::array<int, 3>, std::array<int, 4>>(
+        {{0, {0, 1, 2}, {0, 1, 2, 3}}, {1, {1, 0, 1}, {1, 0, 1, 2}}, {-2, {2, 1, 0}, {2, 3, 2, 1}}}));
+    ctnn::shift_images(images, shape, by, moved);
+    for (int n = 0; n < 2; ++n) {
+        for (int y = 0; y < 3; ++y) {
+            for (int x = 0; x < 4; ++x) {
+                for (int c = 0; c < 2; ++c) {
+                    REQUIRE(moved[at(n, y, x, c)] ==
+                            images[at(n, rows[static_cast<std::size_t>(y)], columns[static_cast<std::size_t>(x)], c)]);
+                }
+            }
+        }
+    }
+    CHECK_THROWS_AS(ctnn::shift_images(images, shape, 1, std::span{moved}.first(3)), ctnn::ArgumentError);
+}

@@ -144,4 +144,25 @@ inline void mirror_images(std::span<const float> images, Shape shape, std::span<
     }
 }
 
+/// Moves images (N, H, W, C) by so many pixels down and to the right, or up and to the left for a negative `by`; what
+/// comes in from outside is the image mirrored at its border, as by ReflectionPad2d. `out` is other memory. Throws
+/// ArgumentError where sizes differ.
+inline void shift_images(std::span<const float> images, Shape shape, int by, std::span<float> out) {
+    const auto size = static_cast<std::size_t>(shape.size());
+    if (out.size() != images.size() || size < 1 || images.size() % size != 0) {
+        throw ArgumentError{"shift_images: " + std::to_string(images.size()) + " and " + std::to_string(out.size()) +
+                            " elements, expected equal numbers of whole images of " + std::to_string(size)};
+    }
+    const std::ptrdiff_t channels = shape.channels, row = shape.width * channels;
+    float* to = out.data();
+    for (const float* image = images.data(); image != images.data() + images.size(); image += size) {
+        for (int y = 0; y < shape.height; ++y) {
+            const float* const from = image + detail::reflected(y - by, shape.height) * row;
+            for (int x = 0; x < shape.width; ++x) {
+                to = std::copy_n(from + detail::reflected(x - by, shape.width) * channels, channels, to);
+            }
+        }
+    }
+}
+
 }  // namespace ctnn::inline CTNN_ISA
