@@ -28,14 +28,17 @@ constexpr const char* examples = R"(Examples:
   alexnet convert --dataset cifar10 --data-dir datasets/cifar10 --to-idx datasets/idx
   alexnet convert --weights runs/alexnet32-cifar10/best.safetensors --to-hex alexnet_weights --numbered
   alexnet convert --from-hex alexnet_weights --to-weights alexnet32.safetensors --model alexnet32
+  alexnet convert --weights runs/alexnet32-cifar10/best.safetensors --to-native alexnet32.native
 
 IDX files are those of ML Odyssey: train_batch_1_images.idx and so on, 10000 images each and of rank 4 (magic 2052), with
 labels beside them, test_batch_images.idx, and the classes' names in class_names.txt. Hex files are ML Odyssey's too: a
-file per tensor, whose names are PyTorch's or, with --numbered, conv1_kernel, conv1_bias, ..., fc1_weights.)";
+file per tensor, whose names are PyTorch's or, with --numbered, conv1_kernel, conv1_bias, ..., fc1_weights. A native file
+is taken wherever a safetensors file is, without being read first; it is for this version of alexnet alone, so keep the
+other one, or get it back by --weights alexnet32.native --to-weights alexnet32.safetensors.)";
 
 struct Request {
     std::string dataset, data_dir, model;
-    fs::path weights, to_idx, to_hex, from_hex, to_weights;
+    fs::path weights, to_idx, to_hex, from_hex, to_weights, to_native;
     bool numbered = false;
 };
 
@@ -85,10 +88,27 @@ void from_hex(const Request& request, Terminal& terminal) {
     terminal.result(fmt::format("{} of {} in {}", entry.type, request.from_hex.string(), request.to_weights.string()));
 }
 
+/// Between safetensors and native files.
+void copy(const Request& request, Terminal& terminal) {
+    const NetworkEntry& entry = find_network(request.model, request.weights, ctnn::load_model_info(request.weights));
+    const bool native = !request.to_native.empty();
+    const fs::path& to = native ? request.to_native : request.to_weights;
+    entry.conversions.copy(request.weights, to, native, entry.type);
+    terminal.result(fmt::format("{} of {} in {}", entry.type, request.weights.string(), to.string()));
+}
+
+void convert(const Request& request, Terminal& terminal) {
+    if (!request.to_idx.empty()) { return to_idx(request, terminal); }
+    if (!request.from_hex.empty()) { return from_hex(request, terminal); }
+    if (request.weights.empty()) { throw ctnn::ArgumentError("--to-weights requires --weights or --from-hex"); }
+    request.to_hex.empty() ? copy(request, terminal) : to_hex(request, terminal);
+}
+
 }  // namespace
 
 std::function<bool(Terminal&)> add_convert_command(CLI::App& app) {
-    CLI::App& command = *app.add_subcommand("convert", "Turns data sets into IDX files, weights into hex and back.");
+    CLI::App& command =
+        *app.add_subcommand("convert", "Turns data sets into IDX files, weights into hex or native files and back.");
     command.footer(examples);
     const auto request = std::make_shared<Request>();
     Request& r = *request;
@@ -96,23 +116,25 @@ std::function<bool(Terminal&)> add_convert_command(CLI::App& app) {
     CLI::Option* const idx = goals.add_option("--to-idx", r.to_idx, "a new folder for IDX files");
     CLI::Option* const hex = goals.add_option("--to-hex", r.to_hex, "a folder for hex files of weights");
     CLI::Option* const safetensors = goals.add_option("--to-weights", r.to_weights, "a safetensors file");
+    CLI::Option* const native = goals.add_option("--to-native", r.to_native, "a file of weights that is used in place");
     goals.require_option(1);
 
     CLI::Option* const dataset =
         command.add_option("--dataset", r.dataset, "the images")->check(CLI::IsMember(dataset_names))->needs(idx);
     command.add_option("--data-dir", r.data_dir, "their folder (datasets/DATASET)")->needs(idx);
-    CLI::Option* const weights = command.add_option("--weights", r.weights, "a safetensors file")->needs(hex);
+    CLI::Option* const weights = command.add_option("--weights", r.weights, "a safetensors or native file");
     CLI::Option* const from = command.add_option("--from-hex", r.from_hex, "a folder of hex files")->needs(safetensors);
-    CLI::Option* const model = command.add_option("--model", r.model, "the network (as the safetensors file says)");
+    CLI::Option* const model = command.add_option("--model", r.model, "the network (as the file of weights says)");
     command.add_flag("--numbered", r.numbered, "name hex files as ML Odyssey does")->needs(hex);
     idx->needs(dataset);
     hex->needs(weights);
-    safetensors->needs(from)->needs(model);
+    native->needs(weights);
+    weights->excludes(idx)->excludes(from);
+    from->needs(model);
     model->excludes(idx);
 
     return [&command, request](Terminal& terminal) {
         if (!command.parsed()) { return false; }
-        const auto convert = !request->to_idx.empty() ? to_idx : !request->to_hex.empty() ? to_hex : from_hex;
         convert(*request, terminal);
         return true;
     };

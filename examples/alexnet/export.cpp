@@ -31,7 +31,7 @@ std::function<bool(Terminal&)> add_export_command(CLI::App& app) {
     CLI::App& command = *app.add_subcommand("export", "Writes weights as a C++ header.");
     command.footer(examples);
     const auto request = std::make_shared<Request>();
-    command.add_option("--weights", request->weights, "a safetensors file")->required();
+    command.add_option("--weights", request->weights, "a safetensors or native file")->required();
     command.add_option("--header", request->header, "the header to write")->required();
     command.add_option("--model", request->model, "the network (as the file says)");
     command.add_option("--name", request->name, "the namespace of what it declares")->capture_default_str();

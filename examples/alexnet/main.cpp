@@ -111,7 +111,7 @@ int run(int argc, char** argv) {
     eval_app.footer(eval_examples);
     EvalRequest eval;
     eval_app.add_option("--model", eval.model, "the network (as the file says)")->check(CLI::IsMember(model_names()));
-    eval_app.add_option("--weights", eval.weights, "a safetensors file")->required();
+    eval_app.add_option("--weights", eval.weights, "a safetensors or native file")->required();
     eval_app.add_option("--dataset", dataset, "the images (cifar10 where it is found, else synthetic)")
         ->check(CLI::IsMember(dataset_names));
     eval_app.add_option("--data-dir", data_dir, data_dir_help);

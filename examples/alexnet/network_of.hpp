@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -11,6 +12,7 @@
 #include <ctnn/io/checkpoint.hpp>
 #include <ctnn/io/embed.hpp>
 #include <ctnn/io/hex_weights.hpp>
+#include <ctnn/io/native.hpp>
 #include <ctnn/io/weights.hpp>
 #include <ctnn/network/half_model.hpp>
 #include <ctnn/train/evaluate.hpp>
@@ -117,8 +119,32 @@ Conversions conversions() {
                 ctnn::Model<Net> model;
                 const ctnn::ModelInfo info = ctnn::load_weights(weights, model);
                 ctnn::save_embedded(header, model, info, name);
+            },
+            [](const fs::path& weights, const fs::path& to, bool native, std::string_view type) {
+                ctnn::Model<Net> model;
+                ctnn::ModelInfo info = ctnn::load_weights(weights, model);
+                if (info.model.empty()) { info.model = type; }
+                native ? ctnn::save_native(to, model, info) : ctnn::save_weights(to, model, info);
             }};
 }
+
+/// A file's weights as inference takes them: mapped where the file is native, else loaded.
+template <ctnn::Network Net>
+class WeightsFile {
+  public:
+    explicit WeightsFile(const std::filesystem::path& path) {
+        if (ctnn::is_native(path)) {
+            mapped_.emplace(path);
+        } else {
+            ctnn::load_weights(path, loaded_.emplace());
+        }
+    }
+    [[nodiscard]] ctnn::ModelView<Net> view() const { return mapped_ ? mapped_->view() : loaded_->view(); }
+
+  private:
+    std::optional<ctnn::MappedModel<Net>> mapped_;
+    std::optional<ctnn::Model<Net>> loaded_;
+};
 
 template <ctnn::Network Net>
 NetworkEntry network_entry(std::string_view name, std::string_view type, const Recipe& recipe) {
@@ -133,8 +159,7 @@ NetworkEntry network_entry(std::string_view name, std::string_view type, const R
             },
             [](const std::filesystem::path& weights, ctnn::BatchLoader& loader, int threads,
                const ctnn::EvaluateOptions& options, bool half) {
-                ctnn::Model<Net> model;
-                ctnn::load_weights(weights, model);
+                const WeightsFile<Net> model{weights};
                 ctnn::Workspace<ctnn::Inference<Net>> workspace{loader.options().batch_size, threads};
                 return half ? ctnn::evaluate(ctnn::HalfModel<Net>{model.view(), threads}, loader, workspace, options)
                             : ctnn::evaluate(model.view(), loader, workspace, options);
@@ -142,8 +167,7 @@ NetworkEntry network_entry(std::string_view name, std::string_view type, const R
             [](const std::filesystem::path& weights, ctnn::BatchLoader& loader, int threads,
                const ctnn::EvaluateOptions& options,
                const std::function<bool(const ctnn::MiniBatch&, std::span<const float>)>& f) {
-                ctnn::Model<Net> model;
-                ctnn::load_weights(weights, model);
+                const WeightsFile<Net> model{weights};
                 ctnn::Workspace<ctnn::Inference<Net>> workspace{loader.options().batch_size, threads};
                 ctnn::predict(model.view(), loader, workspace, options, f);
             },

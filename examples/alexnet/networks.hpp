@@ -79,12 +79,16 @@ struct Recipe {
     int batch_size = 128;
 };
 
-/// Weights in other forms than safetensors. All throw FileError, and ArgumentError for what a network cannot have.
+/// Weights in other forms. `weights` may be native, too. All throw FileError, and ArgumentError for what a network
+/// cannot have.
 struct Conversions {
     void (*to_hex)(const std::filesystem::path& weights, const std::filesystem::path& hex, ctnn::HexNames names);
     void (*from_hex)(const std::filesystem::path& hex, const std::filesystem::path& weights,
                      const ctnn::ModelInfo& info);
     void (*to_header)(const std::filesystem::path& weights, const std::filesystem::path& header, std::string_view name);
+    /// To a native file, or from one; `type` is the model's name where the file has none.
+    void (*copy)(const std::filesystem::path& weights, const std::filesystem::path& to, bool native,
+                 std::string_view type);
 };
 
 struct NetworkEntry {

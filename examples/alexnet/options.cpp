@@ -262,6 +262,7 @@ std::vector<std::string> with_config(std::vector<std::string> arguments, CLI::Ap
             options.push_back(fmt::format("--{}={}", item.name, fmt::join(item.inputs, ",")));
         }
         train_app.parse(std::vector(options.rbegin(), options.rend()));  // so that errors name the file
+        train_app.clear();
     } catch (const CLI::Error& error) { throw ctnn::FileError(fmt::format("{}: {}", path, error.what())); }
     arguments.insert(arguments.begin() + 1, std::make_move_iterator(options.begin()),
                      std::make_move_iterator(options.end()));

@@ -231,7 +231,7 @@ std::function<std::optional<int>(Terminal&)> add_predict_command(CLI::App& app, 
     command.footer(examples);
     const auto request = std::make_shared<Request>();
     Request& r = *request;
-    command.add_option("--weights", r.weights, "a safetensors file")->required();
+    command.add_option("--weights", r.weights, "a safetensors or native file")->required();
     command.add_option("--model", r.model, "the network (as the file says)");
     CLI::App& images = *command.add_option_group("Images", "what to look at; one of them");
     images.add_option("--image", r.images, "image files")->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);

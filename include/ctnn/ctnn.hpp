@@ -35,6 +35,9 @@
 #include <ctnn/io/idx.hpp>
 #include <ctnn/io/json.hpp>
 #include <ctnn/io/json_parser.hpp>
+#include <ctnn/io/mapped_file.hpp>
+#include <ctnn/io/model_info.hpp>
+#include <ctnn/io/native.hpp>
 #include <ctnn/io/safetensors.hpp>
 #include <ctnn/io/weights.hpp>
 #include <ctnn/layers/activations.hpp>

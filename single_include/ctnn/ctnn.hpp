@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -3533,6 +3534,85 @@ inline void write_file_atomically(const std::filesystem::path& path, std::span<c
 
 }  // namespace ctnn::inline CTNN_ISA
 
+// ---- ctnn/io/mapped_file.hpp
+// A whole file as bytes in memory that nobody has to read first: mapped where the system can, read where not.
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
+
+namespace ctnn::inline CTNN_ISA {
+
+#if defined(__unix__) || defined(__APPLE__)
+
+/// The bytes of a regular file, read-only, at a multiple of block_alignment. They come from the disk, or from the
+/// system's cache of it, when they are first looked at, and processes that map the same file share them. Meanwhile the
+/// file must not be written to or cut short, which would end the process by a signal; to replace it by another one, as
+/// write_file_atomically does, is safe: the old bytes stay. Movable, and the bytes stay where they are. Constructing
+/// throws FileError.
+class MappedFile {
+  public:
+    explicit MappedFile(const std::filesystem::path& path) {
+        detail::expect_regular_file(path);
+        const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+        if (descriptor < 0) { throw detail::file_error(path, "open", errno); }
+        struct ::stat status{};
+        void* at = MAP_FAILED;
+        if (::fstat(descriptor, &status) == 0) {
+            const auto size = static_cast<std::size_t>(status.st_size);
+            // No system maps nothing.
+            at = size == 0 ? nullptr : ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+        }
+        const int error = errno;
+        ::close(descriptor);  // the mapping stays
+        if (at == MAP_FAILED) { throw detail::file_error(path, "map", error); }
+        bytes_.reset(static_cast<const std::byte*>(at));
+        bytes_.get_deleter().size = static_cast<std::size_t>(status.st_size);
+    }
+
+    [[nodiscard]] std::span<const std::byte> bytes() const {
+        return {bytes_.get(), bytes_ ? bytes_.get_deleter().size : 0};
+    }
+
+    /// Has the system fetch all bytes from the disk while the program goes on, instead of page by page in the order in
+    /// which threads happen to look at them. A hint, which fails without harm.
+    void prefetch() const {
+        if (bytes_) { ::posix_madvise(const_cast<std::byte*>(bytes_.get()), bytes().size(), POSIX_MADV_WILLNEED); }
+    }
+
+  private:
+    struct Unmap {
+        std::size_t size;
+        void operator()(const std::byte* at) const { ::munmap(const_cast<std::byte*>(at), size); }
+    };
+    std::unique_ptr<const std::byte[], Unmap> bytes_{nullptr, Unmap{0}};
+};
+
+#else
+
+/// The same with nothing but std: the file is read, into memory of this object's own.
+class MappedFile {
+  public:
+    explicit MappedFile(const std::filesystem::path& path) {
+        InputFile file{path};
+        bytes_ = AlignedArray<std::byte>{static_cast<std::size_t>(file.size())};
+        file.read(bytes_.span());
+    }
+
+    [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_.span(); }
+    void prefetch() const {}
+
+  private:
+    AlignedArray<std::byte> bytes_;
+};
+
+#endif
+
+}  // namespace ctnn::inline CTNN_ISA
+
 // ---- ctnn/io/safetensors.hpp
 // The safetensors format, strictly: 8 bytes of header length, a JSON header, then the tensors' bytes without gaps.
 // As of huggingface/safetensors 0.8.
@@ -3855,6 +3935,70 @@ inline void save_safetensors(const std::filesystem::path& path, std::span<const 
     auto [header, parts] = detail::lay_out_safetensors(tensors, metadata);
     parts.insert(parts.begin(), header);
     write_file_atomically(path, parts);
+}
+
+}  // namespace ctnn::inline CTNN_ISA
+
+// ---- ctnn/io/model_info.hpp
+// What a file says of its model beside the numbers, as metadata of safetensors.
+
+namespace ctnn::inline CTNN_ISA {
+
+/// What evaluating needs besides numbers; kept in a file's metadata.
+struct ModelInfo {
+    std::string model;  ///< a name, such as "SmallAlexNet"
+    Normalization normalization;
+    std::vector<std::string> class_names;
+    bool operator==(const ModelInfo&) const = default;
+};
+
+namespace detail {
+
+inline std::string to_json(std::span<const float> numbers) {
+    Json::Array array;
+    for (const float x : numbers) { array.emplace_back(static_cast<double>(x)); }
+    return write_json(Json{std::move(array)});
+}
+
+inline SafetensorsMetadata info_metadata(const ModelInfo& info) {
+    Json::Array names;
+    for (const std::string& name : info.class_names) { names.emplace_back(name); }
+    return {{"model", info.model},
+            {"mean", to_json(info.normalization.mean)},
+            {"std", to_json(info.normalization.std)},
+            {"classes", write_json(Json{std::move(names)})}};
+}
+
+inline ModelInfo read_info(const SafetensorsFile& file) {
+    ModelInfo info;
+    const auto array = [&](const char* key) {
+        const std::string* text = file.find_metadata(key);
+        return text == nullptr ? Json{Json::Array{}} : parse_json(*text, file.source + ": metadata '" + key + "'");
+    };
+    const auto floats = [&](const char* key) {
+        std::vector<float> values;
+        const Json json = array(key);
+        for (const Json& x : json.template get<Json::Array>(file.source)) {
+            values.push_back(static_cast<float>(x.template get<double>(file.source)));
+        }
+        return values;
+    };
+    if (const std::string* name = file.find_metadata("model")) { info.model = *name; }
+    info.normalization = {floats("mean"), floats("std")};
+    const Json names = array("classes");
+    for (const Json& x : names.template get<Json::Array>(file.source)) {
+        info.class_names.push_back(x.template get<std::string>(file.source));
+    }
+    return info;
+}
+
+}  // namespace detail
+
+/// What a file says of its model: enough to choose the network's type before load_weights or MappedModel. Empty where
+/// the file says nothing, as those of PyTorch. Of a large file little more than the header is read. Throws FileError.
+inline ModelInfo load_model_info(const std::filesystem::path& path) {
+    const MappedFile file{path};
+    return detail::read_info(parse_safetensors(file.bytes(), path.string()));
 }
 
 }  // namespace ctnn::inline CTNN_ISA
@@ -4183,31 +4327,214 @@ class Model {
 
 }  // namespace ctnn::inline CTNN_ISA
 
+// ---- ctnn/io/native.hpp
+// A model as a file that is used where it lies: the arenas themselves, mapped instead of read and converted.
+//
+// A native file is a safetensors file of two tensors, "buffers" and "parameters", which are the arenas as they are in
+// memory, and of the metadata of save_weights and three more: format ("ctnn native 1"), layout (layout_hash in 16
+// hexadecimal digits) and batches_tracked. Arenas are the same on every instruction set. What it cannot be used for is
+// another network, or a ctnn that lays arenas out otherwise: keep the file of save_weights, which is for all of them.
+
+namespace ctnn::inline CTNN_ISA {
+
+namespace detail {
+
+inline constexpr std::string_view native_format = "ctnn native 1";
+
+/// FNV-1a, 64 bits wide, by Fowler, Noll and Vo.
+struct Fnv1a {
+    std::uint64_t value = 0xCBF29CE484222325u;
+
+    constexpr void add_byte(unsigned char byte) { value = (value ^ byte) * 0x100000001B3u; }
+    constexpr void add(std::int64_t number) {
+        for (int i = 0; i < 8; ++i) {
+            add_byte(static_cast<unsigned char>(static_cast<std::uint64_t>(number) >> 8 * i & 255u));
+        }
+    }
+    constexpr void add(std::string_view text) {
+        for (const char c : text) { add_byte(static_cast<unsigned char>(c)); }
+        add(static_cast<std::int64_t>(text.size()));
+    }
+};
+
+}  // namespace detail
+
+/// What a network's arenas look like, as a number: name, shape, place and order of elements of every tensor. Equal for
+/// networks of equal tensors, and for float and double.
+template <Network Net>
+inline constexpr std::uint64_t layout_hash = [] {
+    using Layout = ParameterLayout<Net>;
+    detail::Fnv1a hash;
+    for (const ParameterSlot& slot : Layout::slots) {
+        const WeightDims& d = slot.spec.dims;
+        hash.add(slot.name.view());
+        for (const std::int64_t n : slot.spec.shape) { hash.add(n); }
+        for (const int n : {d.groups, d.out, d.kernel_y, d.kernel_x, d.in}) { hash.add(n); }
+        hash.add(slot.offset);
+        // A step along each dimension tells the order of elements.
+        hash.add(d.stored_offset(1, 0, 0, 0, 0));
+        for (const int o : {1, block_size}) { hash.add(d.stored_offset(0, o, 0, 0, 0)); }
+        hash.add(d.stored_offset(0, 0, 1, 0, 0));
+        hash.add(d.stored_offset(0, 0, 0, 1, 0));
+        hash.add(d.stored_offset(0, 0, 0, 0, 1));
+    }
+    for (const BufferSlot& slot : Layout::buffers) {
+        for (const Name& name : {slot.mean, slot.variance}) { hash.add(name.view()); }
+        for (const std::int64_t n : {std::int64_t{slot.channels}, slot.mean_offset, slot.variance_offset}) {
+            hash.add(n);
+        }
+    }
+    hash.add(Layout::size);
+    hash.add(Layout::buffer_size);
+    return hash.value;
+}();
+
+namespace detail {
+
+/// What a native file of a network must be.
+struct NativeLayout {
+    Dtype dtype;
+    std::int64_t parameters, buffers;  ///< elements
+    std::uint64_t hash;
+};
+
+template <Network Net, class T>
+inline constexpr NativeLayout native_layout{dtype_of<T>(), ParameterLayout<Net>::size,
+                                            ParameterLayout<Net>::buffer_size, layout_hash<Net>};
+
+struct NativeArenas {
+    std::span<const std::byte> parameters, buffers;
+    std::int64_t batches_tracked;
+};
+
+/// The metadata of a key that a native file has. Throws FileError.
+inline const std::string& native_metadata(const SafetensorsFile& file, std::string_view key, std::string_view wanted) {
+    const std::string* const found = file.find_metadata(key);
+    if (found == nullptr) {
+        throw FileError{fmt::format("{}: found no metadata '{}', expected {}", file.source, key, wanted)};
+    }
+    return *found;
+}
+
+inline bool is_native(const SafetensorsFile& file) {
+    const std::string* const format = file.find_metadata("format");
+    return format != nullptr && format->starts_with("ctnn native ");
+}
+
+/// The arenas of a native file. Throws FileError for one of another kind, version, network or type.
+inline NativeArenas native_arenas(const SafetensorsFile& file, const NativeLayout& layout) {
+    const auto expect = [&](std::string_view key, std::string_view wanted, std::string_view because) {
+        const std::string& found = native_metadata(file, key, shown(wanted));
+        if (found != wanted) {
+            throw FileError{fmt::format("{}: metadata '{}': found {}, expected {}{}", file.source, key, shown(found),
+                                        shown(wanted), because)};
+        }
+    };
+    expect("format", native_format, "");
+    expect("layout", fmt::format("{:016x}", layout.hash), ": this is another network, or from another version of ctnn");
+    const auto arena = [&](std::string_view name, std::int64_t size) {
+        return file.require(name, layout.dtype, std::array{size}).data;
+    };
+    const NativeArenas arenas{
+        arena("parameters", layout.parameters), arena("buffers", layout.buffers),
+        parse_json(native_metadata(file, "batches_tracked", "a number"), file.source + ": metadata 'batches_tracked'")
+            .get<std::int64_t>(file.source + ": metadata 'batches_tracked'")};
+    for (const TensorView& tensor : file.tensors) {
+        if (tensor.name != "parameters" && tensor.name != "buffers") {
+            throw FileError{fmt::format("{}: found the tensor {}, expected \"parameters\" and \"buffers\" alone",
+                                        file.source, shown(tensor.name))};
+        }
+    }
+    return arenas;
+}
+
+/// Throws FileError unless an arena can be used where it lies.
+inline void require_aligned(const SafetensorsFile& file, std::span<const std::byte> bytes, std::string_view name,
+                            std::span<const std::byte> arena) {
+    const auto offset = static_cast<std::size_t>(arena.data() - bytes.data());
+    if (offset % block_alignment != 0) {
+        throw FileError{fmt::format("{}: tensor {}: found at offset {} of the file, expected a multiple of {}",
+                                    file.source, shown(name), offset, block_alignment)};
+    }
+}
+
+}  // namespace detail
+
+/// Writes a model for MappedModel by write_file_atomically. Equal models and infos give equal bytes. Throws FileError.
+template <Network Net, class T>
+void save_native(const std::filesystem::path& path, const Model<Net, T>& model, const ModelInfo& info) {
+    SafetensorsMetadata metadata{{"format", std::string{detail::native_format}},
+                                 {"layout", fmt::format("{:016x}", layout_hash<Net>)},
+                                 {"batches_tracked", std::to_string(model.buffers().batches_tracked)}};
+    for (auto& entry : detail::info_metadata(info)) { metadata.push_back(std::move(entry)); }
+    const auto arena = [](const char* name, std::span<const T> values) {
+        return tensor_view(name, {static_cast<std::int64_t>(values.size())}, values);
+    };
+    const std::array tensors{arena("buffers", model.buffers().span()), arena("parameters", model.parameters().span())};
+    save_safetensors(path, tensors, metadata);
+}
+
+/// Whether a file is for MappedModel, of whatever network. Throws FileError unless it is a safetensors file.
+inline bool is_native(const std::filesystem::path& path) {
+    const MappedFile file{path};
+    return detail::is_native(parse_safetensors(file.bytes(), path.string()));
+}
+
+/// A model in a file of save_native: all that inference takes, without reading it first.
+///
+///     const MappedModel<Net> model{"net.native"};
+///     const auto logits = forward(model.view(), image, 1, workspace);
+///
+/// Results are those of the model that was saved, to the bit. Numbers come from the file when they are first used:
+/// MappedFile says what that means. Any number of threads may use one at the same time.
+template <Network Net, class T = float>
+class MappedModel {
+  public:
+    /// Throws FileError, which says what differs, for anything but a whole native file of this network and type.
+    explicit MappedModel(const std::filesystem::path& path) : file_{path} {
+        const SafetensorsFile file = parse_safetensors(file_.bytes(), path.string());
+        const detail::NativeArenas arenas = detail::native_arenas(file, detail::native_layout<Net, T>);
+        detail::require_aligned(file, file_.bytes(), "parameters", arenas.parameters);
+        detail::require_aligned(file, file_.bytes(), "buffers", arenas.buffers);
+        info_ = detail::read_info(file);
+        file_.prefetch();
+        view_ = {reinterpret_cast<const T*>(arenas.parameters.data()),
+                 reinterpret_cast<const T*>(arenas.buffers.data())};
+    }
+
+    /// Valid as long as this object, or the one that it was moved to.
+    [[nodiscard]] ModelView<Net, T> view() const { return view_; }
+    [[nodiscard]] const ModelInfo& info() const { return info_; }
+
+  private:
+    MappedFile file_;
+    ModelInfo info_;
+    ModelView<Net, T> view_;
+};
+
+}  // namespace ctnn::inline CTNN_ISA
+
 // ---- ctnn/io/weights.hpp
 // A model as a file: safetensors with the names, shapes and element order of PyTorch's state_dict.
 
 namespace ctnn::inline CTNN_ISA {
 
-/// What evaluating needs besides numbers; kept in a file's metadata.
-struct ModelInfo {
-    std::string model;  ///< a name, such as "SmallAlexNet"
-    Normalization normalization;
-    std::vector<std::string> class_names;
-    bool operator==(const ModelInfo&) const = default;
-};
-
 namespace detail {
 
-/// Converts between storage and the order of files, by all threads: f(stored place, canonical place).
+/// Converts between storage and the order of files, by all threads: f(stored place, canonical place), once for every
+/// weight. A block of 16 outputs at a time, so that storage is gone through by whole cache lines.
 template <class F>
 void for_stored_and_canonical(const WeightDims& d, F&& f) {
     const std::int64_t per_out = std::int64_t{d.in} * d.kernel_y * d.kernel_x;
-    parallel_for(d.groups * d.out, default_threads(), [&](int row, int) {
-        std::int64_t canonical = row * per_out;
+    parallel_for(d.groups * d.blocks(), default_threads(), [&](int item, int) {
+        const int g = item / d.blocks(), first = item % d.blocks() * block_size;
+        const int outs = std::min(block_size, d.out - first);
+        std::int64_t canonical = (std::int64_t{g} * d.out + first) * per_out;
         for (int i = 0; i < d.in; ++i) {
             for (int y = 0; y < d.kernel_y; ++y) {
-                for (int x = 0; x < d.kernel_x; ++x) {
-                    f(d.stored_offset(row / d.out, row % d.out, i, y, x), canonical++);
+                for (int x = 0; x < d.kernel_x; ++x, ++canonical) {
+                    const std::int64_t stored = d.stored_offset(g, first, i, y, x);
+                    for (int o = 0; o < outs; ++o) { f(stored + o, canonical + o * per_out); }
                 }
             }
         }
@@ -4288,14 +4615,24 @@ class StateDict {
         }
     }
 
+    /// Reads an arena as it was in memory. Its padding is not looked at, for that of a model is zero.
+    static void read_stored(std::span<const std::byte> from, std::span<T> arena) {
+        for (const ParameterSlot& slot : Layout::slots) {
+            detail::for_stored_and_canonical(slot.spec.dims, [&](std::int64_t stored, std::int64_t) {
+                const auto at = static_cast<std::size_t>(slot.offset + stored);
+                std::memcpy(&arena[at], from.data() + at * sizeof(T), sizeof(T));
+            });
+        }
+    }
+
     /// Reads an arena that check_arena has passed.
     static void read_arena(const SafetensorsFile& file, std::span<T> arena, const std::string& prefix = "") {
-        std::vector<T> values;
         for (const ParameterSlot& slot : Layout::slots) {
-            values.resize(static_cast<std::size_t>(slot.spec.dims.count()));
-            file.find(key(prefix, slot.name))->copy_to(values);
+            // The file's data may lie at any alignment.
+            const std::byte* const values = file.find(key(prefix, slot.name))->data.data();
             detail::for_stored_and_canonical(slot.spec.dims, [&](std::int64_t stored, std::int64_t canonical) {
-                arena[static_cast<std::size_t>(slot.offset + stored)] = values[static_cast<std::size_t>(canonical)];
+                std::memcpy(&arena[static_cast<std::size_t>(slot.offset + stored)],
+                            values + canonical * static_cast<std::int64_t>(sizeof(T)), sizeof(T));
             });
         }
     }
@@ -4321,48 +4658,6 @@ class StateDict {
     std::vector<TensorView> views_;
 };
 
-namespace detail {
-
-inline std::string to_json(std::span<const float> numbers) {
-    Json::Array array;
-    for (const float x : numbers) { array.emplace_back(static_cast<double>(x)); }
-    return write_json(Json{std::move(array)});
-}
-
-inline SafetensorsMetadata info_metadata(const ModelInfo& info) {
-    Json::Array names;
-    for (const std::string& name : info.class_names) { names.emplace_back(name); }
-    return {{"model", info.model},
-            {"mean", to_json(info.normalization.mean)},
-            {"std", to_json(info.normalization.std)},
-            {"classes", write_json(Json{std::move(names)})}};
-}
-
-inline ModelInfo read_info(const SafetensorsFile& file) {
-    ModelInfo info;
-    const auto array = [&](const char* key) {
-        const std::string* text = file.find_metadata(key);
-        return text == nullptr ? Json{Json::Array{}} : parse_json(*text, file.source + ": metadata '" + key + "'");
-    };
-    const auto floats = [&](const char* key) {
-        std::vector<float> values;
-        const Json json = array(key);
-        for (const Json& x : json.template get<Json::Array>(file.source)) {
-            values.push_back(static_cast<float>(x.template get<double>(file.source)));
-        }
-        return values;
-    };
-    if (const std::string* name = file.find_metadata("model")) { info.model = *name; }
-    info.normalization = {floats("mean"), floats("std")};
-    const Json names = array("classes");
-    for (const Json& x : names.template get<Json::Array>(file.source)) {
-        info.class_names.push_back(x.template get<std::string>(file.source));
-    }
-    return info;
-}
-
-}  // namespace detail
-
 /// Writes a model to `path`: temporary file, sync, rename, so that an older file stays whole until the new one is.
 /// Equal models and infos give equal bytes. Throws FileError.
 template <Network Net, class T>
@@ -4373,20 +4668,23 @@ void save_weights(const std::filesystem::path& path, const Model<Net, T>& model,
     save_safetensors(path, state.views(), detail::info_metadata(info));
 }
 
-/// What a file says of its model: enough to choose the network's type before load_weights. Empty where the file says
-/// nothing, as those of PyTorch. Throws FileError.
-inline ModelInfo load_model_info(const std::filesystem::path& path) {
-    const std::vector<std::byte> bytes = read_file(path);
-    return detail::read_info(parse_safetensors(bytes, path.string()));
-}
-
-/// Reads a model that save_weights or PyTorch wrote, and what the file says of it. Throws FileError, which names the
-/// first tensor that is missing, of another shape or type, or unknown to the network; the model then stays as it was.
+/// Reads a model that save_weights, save_native or PyTorch wrote, and what the file says of it. Throws FileError, which
+/// names the first tensor that is missing, of another shape or type, or unknown to the network; the model then stays as
+/// it was.
 template <Network Net, class T>
 ModelInfo load_weights(const std::filesystem::path& path, Model<Net, T>& model) {
     using State = StateDict<Net, T>;
-    const std::vector<std::byte> bytes = read_file(path);
-    const SafetensorsFile file = parse_safetensors(bytes, path.string());
+    const MappedFile mapped{path};
+    mapped.prefetch();
+    const SafetensorsFile file = parse_safetensors(mapped.bytes(), path.string());
+    if (detail::is_native(file)) {
+        const detail::NativeArenas arenas = detail::native_arenas(file, detail::native_layout<Net, T>);
+        ModelInfo info = detail::read_info(file);
+        State::read_stored(arenas.parameters, model.parameters().span());
+        std::ranges::copy(arenas.buffers, std::as_writable_bytes(model.buffers().span()).begin());
+        model.buffers().batches_tracked = arenas.batches_tracked;
+        return info;
+    }
     State::check_arena(file);
     State::check_buffers(file);
     State::check_known(file);

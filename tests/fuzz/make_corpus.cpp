@@ -13,6 +13,7 @@
 #include <ctnn/io/hex_weights.hpp>
 #include <ctnn/io/idx.hpp>
 #include <ctnn/io/json.hpp>
+#include <ctnn/io/native.hpp>
 #include <ctnn/io/weights.hpp>
 #include <ctnn/train/trainer.hpp>
 
@@ -84,6 +85,7 @@ void write(const Corpus& corpus) {
     const fs::path weights = corpus.file("weights", "good");
     ctnn::save_weights(weights, model, {"Net", {{0.5F}, {0.25F}}, {"cat", "dog \"1\""}});
     corpus.add("safetensors", "weights", bytes_of(weights));
+    ctnn::save_native(corpus.file("weights", "native"), model, {"Net", {{0.5F}, {0.25F}}, {"cat", "dog"}});
 
     const ctnn::TrainerSettings settings{.schedule = {.epochs = 2}, .batch_size = 2};
     const ctnn::Trainer<fuzz::Net> trainer{model, settings, 1};

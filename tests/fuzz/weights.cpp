@@ -1,4 +1,5 @@
-// Any bytes as weights in safetensors. What is refused changes nothing; what is loaded can be written and loaded again.
+// Any bytes as weights, in safetensors or native. What is refused changes nothing; what is loaded can be written and
+// loaded again.
 #include <ctnn/io/weights.hpp>
 
 #include "fuzz.hpp"
@@ -8,6 +9,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     static const ctnn::Model<fuzz::Net> before{ctnn::Seed{1}};
     ctnn::Model<fuzz::Net> model = before;
     const fuzz::MemoryFile file{fuzz::as_bytes(data, size)};
+    fuzz::accepted([&] {
+        const ctnn::MappedModel<fuzz::Net> mapped{file.path()};
+        const ctnn::ModelView<fuzz::Net> view = mapped.view();
+        float sum = 0;  // so that every number is read
+        for (const float x : std::span{view.parameters, ctnn::Parameters<fuzz::Net>::size}) { sum += x; }
+        fuzz::require(sum == sum || sum != sum, "numbers can be read");
+    });
     if (!fuzz::accepted([&] { ctnn::load_weights(file.path(), model); })) {
         fuzz::require(fuzz::same(model, before), "a model that was not loaded is as it was");
         return 0;

@@ -1,4 +1,6 @@
-"""Reads and writes safetensors with nothing but the standard library."""
+"""Reads and writes safetensors with nothing but the standard library; save_file and load_file, which need PyTorch, are
+called as those of the package safetensors.torch are.
+"""
 
 import collections
 import json
@@ -59,3 +61,31 @@ def read(path):
     if begin + end != len(content):
         raise ValueError(f"{path}: {len(content)} bytes, expected {begin + end}")
     return tensors, metadata
+
+
+# PyTorch's names of the types.
+TORCH_TYPES = {"F64": "float64", "F32": "float32", "I64": "int64", "I32": "int32", "U8": "uint8"}
+
+
+def save_file(tensors, filename, metadata=None):
+    """Writes a dict of name → PyTorch's tensor, such as a state_dict."""
+    names = {name: dtype for dtype, name in TORCH_TYPES.items()}
+    written = {}
+    for key, t in tensors.items():
+        dtype = names.get(str(t.dtype).replace("torch.", ""))
+        if dtype is None:
+            raise ValueError(f"{filename}: tensor {key} is of {t.dtype}, expected one of {', '.join(names)}")
+        written[key] = Tensor(dtype, list(t.shape), t.detach().cpu().contiguous().numpy().tobytes())
+    write(filename, written, metadata)
+
+
+def load_file(filename):
+    """Returns a dict of name → PyTorch's tensor, for load_state_dict."""
+    import torch
+
+    def tensor(dtype, shape, data):
+        of = getattr(torch, TORCH_TYPES[dtype])
+        # A copy, because bytes cannot be written to, and because PyTorch takes no empty buffer.
+        return torch.frombuffer(bytearray(data), dtype=of).reshape(shape) if data else torch.empty(shape, dtype=of)
+
+    return {name: tensor(*entry) for name, entry in read(filename)[0].items()}

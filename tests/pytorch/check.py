@@ -2,6 +2,8 @@
 
 Both get the same weights, images and labels. Logits in evaluation and training mode and every parameter's gradient must
 agree to 1e-4 of the tensor's largest number; rounding, of sums of up to some thousand floats, is a hundredth of that.
+What ctnn then saves must load into PyTorch, with the same bits. AlexNetOneTower is also given a picture, as torchvision's
+alexnet is: the shorter side is 256 pixels, of which the middle 224 are taken and normalised by ImageNet's statistics.
 The images are drawn so that no ReLU and no max pool stands so near a kink that rounding decides it: one that flips moves
 a whole pixel's gradient. Dropout has probability 0.
 """
@@ -20,23 +22,12 @@ except ImportError:
     sys.exit(77)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path += [os.path.join(HERE, "..", "golden"), os.path.join(HERE, "..", "..", "benchmarks", "peers")]
+sys.path[:0] = [os.path.join(HERE, "..", "golden"), os.path.join(HERE, "..", "..", "benchmarks", "peers")]
 import networks  # noqa: E402
-import safetensors  # noqa: E402
 from kinks import Kinks  # noqa: E402
+from safetensors import load_file, save_file  # noqa: E402
 
 TOLERANCE, KINK = 1e-4, 4e-6
-TYPES = {torch.float32: "F32", torch.int32: "I32", torch.int64: "I64"}
-
-
-def write(path, tensors):
-    of = lambda t: safetensors.Tensor(TYPES[t.dtype], list(t.shape), t.detach().contiguous().numpy().tobytes())
-    safetensors.write(path, {name: of(t) for name, t in tensors.items()})
-
-
-def read(path):
-    tensors, _ = safetensors.read(path)
-    return {name: torch.frombuffer(bytearray(t.data), dtype=torch.float32).reshape(t.shape) for name, t in tensors.items()}
 
 
 def randomize(net):
@@ -75,6 +66,15 @@ def cancelling(net):
     return {name for name in names if name.rpartition(".")[0] in before and name.endswith(".bias")}
 
 
+def preprocessed(picture):
+    """What torchvision's Resize(256), CenterCrop(224), ToTensor and Normalize make of a picture of shorter side 256."""
+    _, height, width = picture.shape
+    top, left = (height - 224) // 2, (width - 224) // 2
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    pixels = picture[:, top:top + 224, left:left + 224] / 255
+    return ((pixels - mean[:, None, None]) / std[:, None, None])[None]
+
+
 def main():
     program, name = sys.argv[1:]
     network = networks.NETWORKS[name]
@@ -84,16 +84,27 @@ def main():
     images = draw_images(name, net, network.image)
     labels = torch.randint(10, (len(images),))
     assert sum(p.numel() for p in net.parameters()) == network.parameters
+    picture = torch.randint(256, (3, 300, 256), dtype=torch.uint8) if name == "AlexNetOneTower" else None
     with tempfile.TemporaryDirectory() as folder:
         path = lambda file: os.path.join(folder, file)
-        write(path("weights.safetensors"), net.state_dict())
-        write(path("batch.safetensors"), {"images": images.permute(0, 2, 3, 1), "labels": labels.int()})
+        save_file(net.state_dict(), path("weights.safetensors"))
+        save_file({"images": images.permute(0, 2, 3, 1), "labels": labels.int()}, path("batch.safetensors"))
+        if picture is not None:
+            save_file({"picture": picture}, path("picture.safetensors"))
         subprocess.run([program, name, folder], check=True)
-        found = read(path("result.safetensors"))
+        found = load_file(path("result.safetensors"))
+        if picture is not None:
+            found |= load_file(path("pictured.safetensors"))
+        again = network.build()
+        again.load_state_dict(load_file(path("back.safetensors")))
 
+    for (key, there), back in zip(net.state_dict().items(), again.state_dict().values()):
+        assert torch.equal(there, back), f"{key}: not what it was after a way through ctnn"
     net.eval()
     with torch.no_grad():
         expected = {"evaluated": net(images)}
+        if picture is not None:
+            expected["pictured"] = net(preprocessed(picture))
     net.train()
     expected["logits"] = net(images)
     nn.functional.cross_entropy(expected["logits"], labels).backward()

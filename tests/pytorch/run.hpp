@@ -14,11 +14,13 @@
 namespace pytorch {
 
 /// Reads weights.safetensors and batch.safetensors (images, channels last; labels) from `folder`; writes
-/// result.safetensors: logits and gradients of a training pass, and logits of an inference in front of it.
+/// back.safetensors, the same weights, and result.safetensors: logits and gradients of a training pass, and logits of
+/// an inference in front of it.
 template <class Net>
 void run(const std::filesystem::path& folder) {
     ctnn::Model<Net> model;
     ctnn::load_weights(folder / "weights.safetensors", model);
+    ctnn::save_weights(folder / "back.safetensors", model, {});
     const auto bytes = ctnn::read_file(folder / "batch.safetensors");
     const ctnn::SafetensorsFile file = ctnn::parse_safetensors(bytes, "batch.safetensors");
     std::vector<float> images(file.find("images")->data.size() / sizeof(float));

@@ -317,6 +317,53 @@ class Weights(IdxTest):
         self.assertIn("hex/23.bias.weights: cannot open: No such file",
                       self.refusal("convert", "--from-hex", "hex", "--to-weights", "new.safetensors", "--model", "small"))
 
+    def test_native_files_stand_in_for_safetensors(self):
+        tensors, metadata = self.small()
+        output = self.run_tool("convert", "--weights", "run/best.safetensors", "--to-native", "small.native")
+        self.assertEqual(output, "SmallAlexNet of run/best.safetensors in small.native\n")
+        arenas, found = safetensors.read(self.path("small.native"))
+        self.assertEqual(sorted(arenas), ["buffers", "parameters"])
+        self.assertEqual({key: found[key] for key in metadata}, metadata)
+        self.assertEqual((found["format"], found["batches_tracked"]), ("ctnn native 1", "2"))
+
+        write(self.path("picture.ppm"), b"P6 40 30 255\n" + noise(3600))
+        for arguments in (["eval", "--dataset", "idx", "--data-dir", "idx"], ["eval", "--dataset", "idx", "--data-dir", "idx", "--half"],
+                          ["predict", "--image", "picture.ppm", "--show-all-probs", "--csv", "-"]):
+            of = lambda name: self.run_tool(*arguments, "--weights", name).replace(name, "")
+            self.assertEqual(of("small.native"), of("run/best.safetensors"))
+        self.run_tool("convert", "--weights", "small.native", "--to-weights", "back.safetensors")
+        self.assertEqual(content(self.path("back.safetensors")), content(self.path("run", "best.safetensors")))
+        for name in "run/best.safetensors", "small.native":
+            self.run_tool("convert", "--weights", name, "--to-hex", "hex-" + os.path.basename(name))
+            self.run_tool("export", "--weights", name, "--header", os.path.basename(name) + ".hpp")
+        for name in os.listdir(self.path("hex-small.native")):
+            self.assertEqual(content(self.path("hex-small.native", name)), content(self.path("hex-best.safetensors", name)))
+        self.assertEqual(content(self.path("small.native.hpp")), content(self.path("best.safetensors.hpp")))
+
+        # Of PyTorch: no metadata. The network is named once.
+        safetensors.write(self.path("bare.safetensors"), tensors)
+        self.run_tool("convert", "--weights", "bare.safetensors", "--model", "small", "--to-native", "bare.native")
+        self.run_tool("eval", "--weights", "bare.native", "--dataset", "idx", "--data-dir", "idx")
+
+    def test_native_files_that_are_damaged_or_of_others(self):
+        self.small()
+        self.run_tool("convert", "--weights", "run/best.safetensors", "--to-native", "small.native")
+        good = content(self.path("small.native"))
+        arenas, metadata = safetensors.read(self.path("small.native"))
+        write(self.path("picture.ppm"), b"P6 40 30 255\n" + noise(3600))
+
+        def message(expected, *arguments):
+            for command in (["predict", "--image", "picture.ppm"], ["eval", "--dataset", "idx", "--data-dir", "idx"],
+                            ["convert", "--to-weights", "x"]):
+                found = self.refusal(*command, "--weights", "small.native", *arguments)
+                self.assertTrue(found.startswith("small.native: " + expected), found)
+                self.assertFalse(os.path.exists(self.path("x")))
+        message("metadata 'layout': found \"", "--model", "alexnet32")
+        write(self.path("small.native"), good[:-1])
+        message('tensor "parameters": found ')
+        safetensors.write(self.path("small.native"), arenas, {**metadata, "format": "ctnn native 7"})
+        message("metadata 'format': found \"ctnn native 7\", expected \"ctnn native 1\"")
+
     def test_export_writes_every_weight_exactly(self):
         tensors, metadata = self.small()
         output = self.run_tool("export", "--weights", "run/best.safetensors", "--header", "small.hpp", "--name", "small")
@@ -347,12 +394,16 @@ class Weights(IdxTest):
 class Options(ToolTest):
     def test_each_is_named_with_what_was_expected(self):
         for arguments, expected in [
-            (["convert"], ["--to-idx", "--to-hex", "--to-weights"]),
+            (["convert"], ["--to-idx", "--to-hex", "--to-weights", "--to-native"]),
             (["convert", "--to-idx", "x"], ["--to-idx", "--dataset"]),
             (["convert", "--to-idx", "x", "--dataset", "mnist"], ["--dataset", "mnist"]),
             (["convert", "--to-idx", "x", "--dataset", "synthetic", "--numbered"], ["--numbered", "--to-hex"]),
             (["convert", "--to-hex", "x"], ["--to-hex", "--weights"]),
             (["convert", "--to-hex", "x", "--weights", "gone"], ["gone: cannot open"]),
+            (["convert", "--to-weights", "x"], ["--to-weights", "--weights", "--from-hex"]),
+            (["convert", "--to-native", "x"], ["--to-native", "--weights"]),
+            (["convert", "--to-native", "x", "--from-hex", "y", "--model", "small"], ["--to-weights"]),
+            (["convert", "--to-weights", "x", "--from-hex", "y", "--weights", "z", "--model", "small"], ["--from-hex"]),
             (["convert", "--to-weights", "x", "--from-hex", "y"], ["--model"]),
             (["convert", "--to-weights", "x", "--from-hex", "y", "--model", "resnet"], ["resnet", "small"]),
             (["convert", "--to-weights", "x", "--from-hex", "y", "--model", "small"], ["y/0.weight.weights: cannot open"]),

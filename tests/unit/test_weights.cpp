@@ -10,6 +10,10 @@
 #include <string>
 #include <vector>
 
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
 #include <catch2/catch.hpp>
 
 #ifdef CTNN_SINGLE_HEADER
@@ -152,6 +156,27 @@ TEST_CASE("weights: names, types and shapes are the state_dict's", "[io][weights
         CHECK(tensor->shape == shape);
         CHECK(tensor->dtype == (name.ends_with("tracked") ? Dtype::i64 : Dtype::f32));
     }
+}
+
+TEST_CASE("weights: any number of threads converts them alike", "[io][weights]") {
+    const Scratch scratch;
+    const auto model = some_model<Net, float>(2);
+    const auto file_by = [&]([[maybe_unused]] int threads) {
+#if defined(_OPENMP)
+        const int before = omp_get_max_threads();
+        omp_set_num_threads(threads);
+#endif
+        save_weights(scratch.path / "m", model, {});
+        Model<Net> read{Seed{3}};
+        static_cast<void>(load_weights(scratch.path / "m", read));
+#if defined(_OPENMP)
+        omp_set_num_threads(before);
+#endif
+        CHECK(bytes_of(read) == bytes_of(model));
+        return read_file(scratch.path / "m");
+    };
+    const Bytes expected = file_by(1);
+    for (const int threads : {2, 3, 8}) { CHECK(file_by(threads) == expected); }
 }
 
 TEST_CASE("weights: files hold PyTorch's order, Flatten's permutation included", "[io][weights]") {

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -13,34 +14,31 @@
 
 #include <ctnn/core/error.hpp>
 #include <ctnn/core/parallel.hpp>
-#include <ctnn/data/dataset.hpp>
 #include <ctnn/io/file.hpp>
-#include <ctnn/io/json_parser.hpp>
+#include <ctnn/io/mapped_file.hpp>
+#include <ctnn/io/model_info.hpp>
+#include <ctnn/io/native.hpp>
 #include <ctnn/io/safetensors.hpp>
 #include <ctnn/network/model.hpp>
 
 namespace ctnn::inline CTNN_ISA {
 
-/// What evaluating needs besides numbers; kept in a file's metadata.
-struct ModelInfo {
-    std::string model;  ///< a name, such as "SmallAlexNet"
-    Normalization normalization;
-    std::vector<std::string> class_names;
-    bool operator==(const ModelInfo&) const = default;
-};
-
 namespace detail {
 
-/// Converts between storage and the order of files, by all threads: f(stored place, canonical place).
+/// Converts between storage and the order of files, by all threads: f(stored place, canonical place), once for every
+/// weight. A block of 16 outputs at a time, so that storage is gone through by whole cache lines.
 template <class F>
 void for_stored_and_canonical(const WeightDims& d, F&& f) {
     const std::int64_t per_out = std::int64_t{d.in} * d.kernel_y * d.kernel_x;
-    parallel_for(d.groups * d.out, default_threads(), [&](int row, int) {
-        std::int64_t canonical = row * per_out;
+    parallel_for(d.groups * d.blocks(), default_threads(), [&](int item, int) {
+        const int g = item / d.blocks(), first = item % d.blocks() * block_size;
+        const int outs = std::min(block_size, d.out - first);
+        std::int64_t canonical = (std::int64_t{g} * d.out + first) * per_out;
         for (int i = 0; i < d.in; ++i) {
             for (int y = 0; y < d.kernel_y; ++y) {
-                for (int x = 0; x < d.kernel_x; ++x) {
-                    f(d.stored_offset(row / d.out, row % d.out, i, y, x), canonical++);
+                for (int x = 0; x < d.kernel_x; ++x, ++canonical) {
+                    const std::int64_t stored = d.stored_offset(g, first, i, y, x);
+                    for (int o = 0; o < outs; ++o) { f(stored + o, canonical + o * per_out); }
                 }
             }
         }
@@ -121,14 +119,24 @@ class StateDict {
         }
     }
 
+    /// Reads an arena as it was in memory. Its padding is not looked at, for that of a model is zero.
+    static void read_stored(std::span<const std::byte> from, std::span<T> arena) {
+        for (const ParameterSlot& slot : Layout::slots) {
+            detail::for_stored_and_canonical(slot.spec.dims, [&](std::int64_t stored, std::int64_t) {
+                const auto at = static_cast<std::size_t>(slot.offset + stored);
+                std::memcpy(&arena[at], from.data() + at * sizeof(T), sizeof(T));
+            });
+        }
+    }
+
     /// Reads an arena that check_arena has passed.
     static void read_arena(const SafetensorsFile& file, std::span<T> arena, const std::string& prefix = "") {
-        std::vector<T> values;
         for (const ParameterSlot& slot : Layout::slots) {
-            values.resize(static_cast<std::size_t>(slot.spec.dims.count()));
-            file.find(key(prefix, slot.name))->copy_to(values);
+            // The file's data may lie at any alignment.
+            const std::byte* const values = file.find(key(prefix, slot.name))->data.data();
             detail::for_stored_and_canonical(slot.spec.dims, [&](std::int64_t stored, std::int64_t canonical) {
-                arena[static_cast<std::size_t>(slot.offset + stored)] = values[static_cast<std::size_t>(canonical)];
+                std::memcpy(&arena[static_cast<std::size_t>(slot.offset + stored)],
+                            values + canonical * static_cast<std::int64_t>(sizeof(T)), sizeof(T));
             });
         }
     }
@@ -154,48 +162,6 @@ class StateDict {
     std::vector<TensorView> views_;
 };
 
-namespace detail {
-
-inline std::string to_json(std::span<const float> numbers) {
-    Json::Array array;
-    for (const float x : numbers) { array.emplace_back(static_cast<double>(x)); }
-    return write_json(Json{std::move(array)});
-}
-
-inline SafetensorsMetadata info_metadata(const ModelInfo& info) {
-    Json::Array names;
-    for (const std::string& name : info.class_names) { names.emplace_back(name); }
-    return {{"model", info.model},
-            {"mean", to_json(info.normalization.mean)},
-            {"std", to_json(info.normalization.std)},
-            {"classes", write_json(Json{std::move(names)})}};
-}
-
-inline ModelInfo read_info(const SafetensorsFile& file) {
-    ModelInfo info;
-    const auto array = [&](const char* key) {
-        const std::string* text = file.find_metadata(key);
-        return text == nullptr ? Json{Json::Array{}} : parse_json(*text, file.source + ": metadata '" + key + "'");
-    };
-    const auto floats = [&](const char* key) {
-        std::vector<float> values;
-        const Json json = array(key);
-        for (const Json& x : json.template get<Json::Array>(file.source)) {
-            values.push_back(static_cast<float>(x.template get<double>(file.source)));
-        }
-        return values;
-    };
-    if (const std::string* name = file.find_metadata("model")) { info.model = *name; }
-    info.normalization = {floats("mean"), floats("std")};
-    const Json names = array("classes");
-    for (const Json& x : names.template get<Json::Array>(file.source)) {
-        info.class_names.push_back(x.template get<std::string>(file.source));
-    }
-    return info;
-}
-
-}  // namespace detail
-
 /// Writes a model to `path`: temporary file, sync, rename, so that an older file stays whole until the new one is.
 /// Equal models and infos give equal bytes. Throws FileError.
 template <Network Net, class T>
@@ -206,20 +172,23 @@ void save_weights(const std::filesystem::path& path, const Model<Net, T>& model,
     save_safetensors(path, state.views(), detail::info_metadata(info));
 }
 
-/// What a file says of its model: enough to choose the network's type before load_weights. Empty where the file says
-/// nothing, as those of PyTorch. Throws FileError.
-inline ModelInfo load_model_info(const std::filesystem::path& path) {
-    const std::vector<std::byte> bytes = read_file(path);
-    return detail::read_info(parse_safetensors(bytes, path.string()));
-}
-
-/// Reads a model that save_weights or PyTorch wrote, and what the file says of it. Throws FileError, which names the
-/// first tensor that is missing, of another shape or type, or unknown to the network; the model then stays as it was.
+/// Reads a model that save_weights, save_native or PyTorch wrote, and what the file says of it. Throws FileError, which
+/// names the first tensor that is missing, of another shape or type, or unknown to the network; the model then stays as
+/// it was.
 template <Network Net, class T>
 ModelInfo load_weights(const std::filesystem::path& path, Model<Net, T>& model) {
     using State = StateDict<Net, T>;
-    const std::vector<std::byte> bytes = read_file(path);
-    const SafetensorsFile file = parse_safetensors(bytes, path.string());
+    const MappedFile mapped{path};
+    mapped.prefetch();
+    const SafetensorsFile file = parse_safetensors(mapped.bytes(), path.string());
+    if (detail::is_native(file)) {
+        const detail::NativeArenas arenas = detail::native_arenas(file, detail::native_layout<Net, T>);
+        ModelInfo info = detail::read_info(file);
+        State::read_stored(arenas.parameters, model.parameters().span());
+        std::ranges::copy(arenas.buffers, std::as_writable_bytes(model.buffers().span()).begin());
+        model.buffers().batches_tracked = arenas.batches_tracked;
+        return info;
+    }
     State::check_arena(file);
     State::check_buffers(file);
     State::check_known(file);
