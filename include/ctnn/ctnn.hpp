@@ -61,6 +61,7 @@
 #include <ctnn/network/plan.hpp>
 #include <ctnn/network/run.hpp>
 #include <ctnn/network/sequential.hpp>
+#include <ctnn/network/transfer.hpp>
 #include <ctnn/network/workspace.hpp>
 #include <ctnn/testing/gradient_check.hpp>
 #include <ctnn/train/cross_entropy.hpp>

@@ -19,6 +19,7 @@
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <initializer_list>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -202,6 +203,18 @@ class ArgumentError : public Error {
 class NumericError : public Error {
     using Error::Error;
 };
+
+/// Throws `error`; all of ctnn's errors come through here. A program without exceptions (-fno-exceptions) ends here
+/// instead: with the same line on stderr, by std::abort.
+template <class E>
+[[noreturn]] void raise(const E& error) {
+#if defined(__cpp_exceptions)
+    throw error;
+#else
+    std::fprintf(stderr, "error: %s\n", error.what());
+    std::abort();
+#endif
+}
 
 }  // namespace ctnn::inline CTNN_ISA
 
@@ -1129,8 +1142,8 @@ struct ImageView {
     ImageView(std::span<const std::uint8_t> planes, Shape of)
         : data{planes.data()}, shape{of}, plane_stride{std::ptrdiff_t{of.height} * of.width}, row_stride{of.width} {
         if (static_cast<std::int64_t>(planes.size()) != of.size()) {
-            throw ArgumentError{"image: " + std::to_string(planes.size()) + " bytes, expected " +
-                                std::to_string(of.size())};
+            raise(ArgumentError{"image: " + std::to_string(planes.size()) + " bytes, expected " +
+                                std::to_string(of.size())});
         }
     }
 
@@ -1149,8 +1162,8 @@ struct ImageView {
     /// channels.
     [[nodiscard]] ImageView with_channels(int channels) const {
         if (shape.channels != channels && shape.channels != 1) {
-            throw ArgumentError{"image: " + std::to_string(shape.channels) + " channels, expected " +
-                                std::to_string(channels)};
+            raise(ArgumentError{"image: " + std::to_string(shape.channels) + " channels, expected " +
+                                std::to_string(channels)});
         }
         ImageView view = *this;
         if (shape.channels != channels) { view.plane_stride = 0; }
@@ -1340,11 +1353,11 @@ inline Normalization imagenet_normalization() { return {{0.485f, 0.456f, 0.406f}
 
 /// Images of one shape with a class each.
 struct Dataset {
-    Shape shape;
-    std::vector<std::uint8_t> pixels;   ///< planes as in CIFAR and PyTorch: sample, channel, row, column
-    std::vector<std::uint16_t> labels;  ///< one per sample, below class_names.size()
-    std::vector<std::string> class_names;
-    Normalization normalization;
+    Shape shape{};
+    std::vector<std::uint8_t> pixels{};   ///< planes as in CIFAR and PyTorch: sample, channel, row, column
+    std::vector<std::uint16_t> labels{};  ///< one per sample, below class_names.size()
+    std::vector<std::string> class_names{};
+    Normalization normalization{};
 
     [[nodiscard]] std::size_t size() const { return labels.size(); }
     [[nodiscard]] int classes() const { return static_cast<int>(class_names.size()); }
@@ -1373,16 +1386,16 @@ class ByteTable {
     ByteTable(const Normalization& normalization, int channels) {
         const auto n = static_cast<std::size_t>(channels);
         if (normalization.mean.size() != n || normalization.std.size() != n) {
-            throw ArgumentError{"normalization: " + std::to_string(normalization.mean.size()) + " means and " +
+            raise(ArgumentError{"normalization: " + std::to_string(normalization.mean.size()) + " means and " +
                                 std::to_string(normalization.std.size()) + " stds, expected " + std::to_string(n) +
-                                " of each, one per channel"};
+                                " of each, one per channel"});
         }
         values_.resize(n * 256);
         for (std::size_t c = 0; c < n; ++c) {
             const float mean = normalization.mean[c], std = normalization.std[c];
             if (!(std > 0)) {
-                throw ArgumentError{"normalization: std of channel " + std::to_string(c) + " is " +
-                                    std::to_string(std) + ", expected more than 0"};
+                raise(ArgumentError{"normalization: std of channel " + std::to_string(c) + " is " +
+                                    std::to_string(std) + ", expected more than 0"});
             }
             for (std::size_t byte = 0; byte < 256; ++byte) {
                 values_[c * 256 + byte] = (static_cast<float>(byte) / 255.0f - mean) / std;
@@ -1460,10 +1473,10 @@ inline void normalize_rgb(std::span<const std::uint8_t> images, Shape shape, con
                           const std::array<float, 3>& std, std::span<float> out) {
     const auto each = static_cast<std::size_t>(shape.size());
     if (shape.channels != 3 || each == 0 || images.size() % each != 0 || out.size() != images.size()) {
-        throw ArgumentError{"normalize_rgb: " + std::to_string(images.size()) + " bytes, " +
+        raise(ArgumentError{"normalize_rgb: " + std::to_string(images.size()) + " bytes, " +
                             std::to_string(out.size()) + " floats and images of " + std::to_string(shape.channels) +
                             "x" + std::to_string(shape.height) + "x" + std::to_string(shape.width) +
-                            ", expected whole images of 3 channels, and as many floats"};
+                            ", expected whole images of 3 channels, and as many floats"});
     }
     const ByteTable table{{{mean.begin(), mean.end()}, {std.begin(), std.end()}}, 3};
     for (std::size_t i = 0; i < images.size(); i += each) {
@@ -1478,8 +1491,8 @@ inline void mirror_images(std::span<const float> images, Shape shape, std::span<
     const std::ptrdiff_t channels = shape.channels, row = shape.width * channels;
     if (out.size() != images.size() || shape.size() < 1 ||
         images.size() % static_cast<std::size_t>(shape.size()) != 0) {
-        throw ArgumentError{"mirror_images: " + std::to_string(images.size()) + " and " + std::to_string(out.size()) +
-                            " elements, expected equal numbers of whole images of " + std::to_string(shape.size())};
+        raise(ArgumentError{"mirror_images: " + std::to_string(images.size()) + " and " + std::to_string(out.size()) +
+                            " elements, expected equal numbers of whole images of " + std::to_string(shape.size())});
     }
     const float* from = images.data();
     float* to = out.data();
@@ -1500,8 +1513,8 @@ inline void mirror_images(std::span<const float> images, Shape shape, std::span<
 inline void shift_images(std::span<const float> images, Shape shape, int by, std::span<float> out) {
     const auto size = static_cast<std::size_t>(shape.size());
     if (out.size() != images.size() || size < 1 || images.size() % size != 0) {
-        throw ArgumentError{"shift_images: " + std::to_string(images.size()) + " and " + std::to_string(out.size()) +
-                            " elements, expected equal numbers of whole images of " + std::to_string(size)};
+        raise(ArgumentError{"shift_images: " + std::to_string(images.size()) + " and " + std::to_string(out.size()) +
+                            " elements, expected equal numbers of whole images of " + std::to_string(size)});
     }
     const std::ptrdiff_t channels = shape.channels, row = shape.width * channels;
     float* to = out.data();
@@ -1550,8 +1563,8 @@ struct Augmentation {
     void validate() const {
         const auto expect = [](bool good, const char* what, double value, const char* expected) {
             if (!good) {
-                throw ArgumentError{std::string{"augmentation: "} + what + " is " + std::to_string(value) +
-                                    ", expected " + expected};
+                raise(ArgumentError{std::string{"augmentation: "} + what + " is " + std::to_string(value) +
+                                    ", expected " + expected});
             }
         };
         expect(scale_min > 0 && scale_min <= 1, "scale_min", scale_min, "more than 0 and at most 1");
@@ -1674,8 +1687,8 @@ struct LoaderOptions {
     void validate() const {
         const auto expect = [](bool good, const char* what, auto value, const std::string& expected) {
             if (!good) {
-                throw ArgumentError{std::string{"batch loader: "} + what + " is " + std::to_string(value) +
-                                    ", expected " + expected};
+                raise(ArgumentError{std::string{"batch loader: "} + what + " is " + std::to_string(value) +
+                                    ", expected " + expected});
             }
         };
         expect(batch_size >= 1, "batch_size", batch_size, "at least 1");
@@ -1735,7 +1748,7 @@ namespace ctnn::inline CTNN_ISA {
 /// 0, 1, …, size − 1. Throws ArgumentError when an index does not fit 32 bits.
 inline std::vector<std::uint32_t> all_indices(std::size_t size) {
     if (size > 0xFFFF'FFFFu) {
-        throw ArgumentError{"data set: " + std::to_string(size) + " samples, expected fewer than 2^32"};
+        raise(ArgumentError{"data set: " + std::to_string(size) + " samples, expected fewer than 2^32"});
     }
     std::vector<std::uint32_t> indices(size);
     std::iota(indices.begin(), indices.end(), 0u);
@@ -1747,8 +1760,8 @@ inline std::vector<std::uint32_t> all_indices(std::size_t size) {
 inline std::pair<std::vector<std::uint32_t>, std::vector<std::uint32_t>> split_by_index(std::size_t size,
                                                                                         std::size_t validation) {
     if (validation > size) {
-        throw ArgumentError{"split: validation is " + std::to_string(validation) + ", expected at most the " +
-                            std::to_string(size) + " samples there are"};
+        raise(ArgumentError{"split: validation is " + std::to_string(validation) + ", expected at most the " +
+                            std::to_string(size) + " samples there are"});
     }
     std::vector<std::uint32_t> training = all_indices(size);
     const auto cut = training.end() - static_cast<std::ptrdiff_t>(validation);
@@ -1875,8 +1888,8 @@ class DatasetSource final : public ImageSource {
     explicit DatasetSource(const Dataset& data) : data_{data} {
         const int least = std::min({data.shape.channels, data.shape.height, data.shape.width});
         if (least < 1) {
-            throw ArgumentError{"data set: smallest extent of the images is " + std::to_string(least) +
-                                ", expected at least 1"};
+            raise(ArgumentError{"data set: smallest extent of the images is " + std::to_string(least) +
+                                ", expected at least 1"});
         }
         check_pixels();
     }
@@ -1895,8 +1908,8 @@ class DatasetSource final : public ImageSource {
     void check_pixels() const {
         const auto each = static_cast<std::size_t>(data_.shape.size());
         if (data_.pixels.size() != data_.size() * each) {
-            throw ArgumentError{"data set: number of pixel bytes is " + std::to_string(data_.pixels.size()) +
-                                ", expected " + std::to_string(data_.size()) + " samples of " + std::to_string(each)};
+            raise(ArgumentError{"data set: number of pixel bytes is " + std::to_string(data_.pixels.size()) +
+                                ", expected " + std::to_string(data_.size()) + " samples of " + std::to_string(each)});
         }
     }
 
@@ -1977,9 +1990,9 @@ class BilinearResizer {
     void operator()(const ImageView& image, int height, int width, Image& out) {
         const Shape in = image.shape;
         if (std::min({in.channels, in.height, in.width, height, width}) < 1) {
-            throw ArgumentError{"resize: from " + std::to_string(in.height) + "x" + std::to_string(in.width) + " to " +
+            raise(ArgumentError{"resize: from " + std::to_string(in.height) + "x" + std::to_string(in.width) + " to " +
                                 std::to_string(height) + "x" + std::to_string(width) +
-                                ", expected sizes of at least 1"};
+                                ", expected sizes of at least 1"});
         }
         if (in.height == height) {
             resize_rows(image, width, out);
@@ -2069,9 +2082,9 @@ constexpr int centre_offset(int outer, int inner) {
 /// The height × width pixels in the middle, not copied. Throws ArgumentError where the image is smaller.
 inline ImageView centre_crop(const ImageView& image, int height, int width) {
     if (height < 1 || width < 1 || height > image.shape.height || width > image.shape.width) {
-        throw ArgumentError{"centre crop: " + std::to_string(height) + "x" + std::to_string(width) +
+        raise(ArgumentError{"centre crop: " + std::to_string(height) + "x" + std::to_string(width) +
                             ", expected 1x1 to the image's " + std::to_string(image.shape.height) + "x" +
-                            std::to_string(image.shape.width)};
+                            std::to_string(image.shape.width)});
     }
     return image.crop(centre_offset(image.shape.height, height), centre_offset(image.shape.width, width), height,
                       width);
@@ -2096,9 +2109,9 @@ class SamplePipeline {
     void operator()(std::uint32_t id, int epoch, float* out) {
         const ImageView read = source_.read(id, decoded_);
         if (read.shape.channels != shape_.channels && read.shape.channels != 1) {
-            throw ArgumentError{"batch loader: sample " + std::to_string(id) + " has " +
+            raise(ArgumentError{"batch loader: sample " + std::to_string(id) + " has " +
                                 std::to_string(read.shape.channels) + " channels, expected " +
-                                std::to_string(shape_.channels)};
+                                std::to_string(shape_.channels)});
         }
         ImageView image = fitted(read, id, epoch).with_channels(shape_.channels);
         const Augmentation& more = options_.augmentation;
@@ -2319,7 +2332,7 @@ class BatchLoader {
 
     template <class Value>
     [[noreturn]] static void fail(const std::string& what, Value value, const std::string& expected) {
-        throw ArgumentError{"batch loader: " + what + " is " + std::to_string(value) + ", expected " + expected};
+        raise(ArgumentError{"batch loader: " + what + " is " + std::to_string(value) + ", expected " + expected});
     }
 
     /// Of valid options.
@@ -2327,7 +2340,7 @@ class BatchLoader {
         options.validate();
         const Shape shape = options.shape == Shape{} ? source.shape() : options.shape;
         if (shape == Shape{}) {
-            throw ArgumentError{"batch loader: the images differ in shape, expected options with the batches' shape"};
+            raise(ArgumentError{"batch loader: the images differ in shape, expected options with the batches' shape"});
         }
         return shape;
     }
@@ -2378,9 +2391,13 @@ class BatchLoader {
             Slot& slot = slot_of(batch);
             std::exception_ptr error;
             lock.unlock();
+#if defined(__cpp_exceptions)
             try {
                 fill(slot, worker, batch);
             } catch (...) { error = std::current_exception(); }
+#else
+            fill(slot, worker, batch);
+#endif
             lock.lock();
             --busy_;
             failed_ = failed_ || error != nullptr;
@@ -2452,8 +2469,8 @@ inline Normalization estimate_normalization(const ImageSource& source, int chann
                                             std::size_t most = std::numeric_limits<std::size_t>::max()) {
     const std::size_t images = std::min(most, source.size());
     if (images == 0 || channels < 1) {
-        throw ArgumentError{"normalization: " + std::to_string(images) + " images of " + std::to_string(channels) +
-                            " channels, expected at least 1 of each"};
+        raise(ArgumentError{"normalization: " + std::to_string(images) + " images of " + std::to_string(channels) +
+                            " channels, expected at least 1 of each"});
     }
     const auto n = static_cast<std::size_t>(channels);
     std::vector<std::uint64_t> sums(n), squares(n);
@@ -2692,7 +2709,7 @@ inline Dataset draw_figures(std::size_t count, std::uint64_t seed, std::uint64_t
 inline TrainTest make_synthetic(std::size_t train, std::size_t test, std::uint64_t seed) {
     for (const std::size_t count : {train, test}) {
         if (count > 0xFFFF'FFFFu) {
-            throw ArgumentError{"synthetic set: " + std::to_string(count) + " samples, expected fewer than 2^32"};
+            raise(ArgumentError{"synthetic set: " + std::to_string(count) + " samples, expected fewer than 2^32"});
         }
     }
     return {detail::draw_figures(train, seed, 0), detail::draw_figures(test, seed, 1)};
@@ -2721,7 +2738,7 @@ struct Eigensystem {
 inline Eigensystem symmetric_eigensystem(std::vector<double> a) {
     const auto n = static_cast<std::size_t>(std::lround(std::sqrt(static_cast<double>(a.size()))));
     if (n == 0 || n * n != a.size()) {
-        throw ArgumentError{"eigensystem: " + std::to_string(a.size()) + " numbers, expected a square matrix"};
+        raise(ArgumentError{"eigensystem: " + std::to_string(a.size()) + " numbers, expected a square matrix"});
     }
     std::vector<double> v(n * n, 0.0);
     for (std::size_t i = 0; i < n; ++i) { v[i * n + i] = 1; }
@@ -2775,9 +2792,9 @@ inline Eigensystem patch_whitening(const Dataset& data, int kernel, std::size_t 
     const std::size_t images = std::min(count, data.size());
     const Shape shape = data.shape;
     if (images == 0 || kernel < 1 || kernel > std::min(shape.height, shape.width)) {
-        throw ArgumentError{"patch whitening: " + std::to_string(images) + " images, kernel " + std::to_string(kernel) +
+        raise(ArgumentError{"patch whitening: " + std::to_string(images) + " images, kernel " + std::to_string(kernel) +
                             ", expected images and a kernel of 1 to " +
-                            std::to_string(std::min(shape.height, shape.width)) + " pixels"};
+                            std::to_string(std::min(shape.height, shape.width)) + " pixels"});
     }
     static_cast<void>(DatasetSource{data});  // which checks it, as a table does its normalisation
     static_cast<void>(ByteTable{data.normalization, shape.channels});
@@ -2826,9 +2843,9 @@ inline Eigensystem patch_whitening(const Dataset& data, int kernel, std::size_t 
 inline void fill_whitening_filters(const Eigensystem& components, std::span<float> filters, double epsilon = 5e-4) {
     const std::size_t n = components.values.size(), half = filters.size() / 2;
     if (n == 0 || filters.size() != half / n * n * 2 || half == 0 || half > n * n) {
-        throw ArgumentError{"whitening filters: " + std::to_string(filters.size()) +
+        raise(ArgumentError{"whitening filters: " + std::to_string(filters.size()) +
                             " weights, expected those of 2 to " + std::to_string(2 * n) +
-                            " filters, an even number, of " + std::to_string(n) + " each"};
+                            " filters, an even number, of " + std::to_string(n) + " each"});
     }
     for (std::size_t i = 0; i < half; ++i) {
         const double scale = 1 / std::sqrt(std::max(components.values[i / n], 0.0) + epsilon);
@@ -3000,7 +3017,7 @@ class Json {
         const std::string member_place = std::string{place} + ": key " + detail::shown(key);
         if (member == nullptr) {
             static_cast<void>(get<Object>(place));
-            throw FileError{member_place + ": found nothing, expected the key and a value"};
+            raise(FileError{member_place + ": found nothing, expected the key and a value"});
         }
         return member->get<T>(member_place);
     }
@@ -3032,15 +3049,17 @@ class JsonWriter {
     void append(std::int64_t x, int) { text += std::to_string(x); }
     void append(std::uint64_t x, int) { text += std::to_string(x); }
     void append(double x, int) {
-        if (!std::isfinite(x)) { throw ArgumentError{"JSON number: found " + shortest(x) + ", expected a finite one"}; }
+        if (!std::isfinite(x)) {
+            raise(ArgumentError{"JSON number: found " + shortest(x) + ", expected a finite one"});
+        }
         const std::string digits = shortest(x);
         text += digits;
         if (digits.find_first_of(".e") == std::string::npos) { text += ".0"; }  // a double stays one
     }
     void append(const std::string& x, int) {
         if (const auto valid = utf8_prefix(x); valid != x.size()) {
-            throw ArgumentError{"JSON string " + shown(std::string_view{x}.substr(0, valid)) +
-                                ": found a byte that is not UTF-8 behind it, expected UTF-8"};
+            raise(ArgumentError{"JSON string " + shown(std::string_view{x}.substr(0, valid)) +
+                                ": found a byte that is not UTF-8 behind it, expected UTF-8"});
         }
         append_quoted(text, x);
     }
@@ -3049,7 +3068,7 @@ class JsonWriter {
     }
     void append(const Json::Object& x, int depth) {
         if (const auto i = duplicate_key(x)) {
-            throw ArgumentError{"JSON object: found the key " + shown(x[*i].first) + " twice, expected it once"};
+            raise(ArgumentError{"JSON object: found the key " + shown(x[*i].first) + " twice, expected it once"});
         }
         list('{', '}', x, depth, [&](const auto& member) {
             append(member.first, depth);
@@ -3061,8 +3080,8 @@ class JsonWriter {
     template <class Items, class WriteItem>
     void list(char open, char close, const Items& items, int depth, WriteItem write_item) {
         if (depth == json_depth_limit) {
-            throw ArgumentError{"JSON value: found more than " + std::to_string(json_depth_limit) +
-                                " levels, expected no more"};
+            raise(ArgumentError{"JSON value: found more than " + std::to_string(json_depth_limit) +
+                                " levels, expected no more"});
         }
         text += open;
         for (std::size_t i = 0; i < items.size(); ++i) {
@@ -3102,8 +3121,8 @@ inline void Json::wrong(std::string_view place, std::string_view expected) const
         std::string operator()(const Array&) const { return "an array"; }
         std::string operator()(const Object&) const { return "an object"; }
     };
-    throw FileError{std::string{place} + ": found " + std::visit(Describe{}, value_) + ", expected " +
-                    std::string{expected}};
+    raise(FileError{std::string{place} + ": found " + std::visit(Describe{}, value_) + ", expected " +
+                    std::string{expected}});
 }
 
 }  // namespace ctnn::inline CTNN_ISA
@@ -3128,8 +3147,8 @@ class JsonParser {
 
   private:
     [[noreturn]] void fail(std::size_t at, const std::string& found, std::string_view expected) const {
-        throw FileError{std::string{source_} + ": offset " + std::to_string(first_offset_ + at) + ": found " + found +
-                        ", expected " + std::string{expected}};
+        raise(FileError{std::string{source_} + ": offset " + std::to_string(first_offset_ + at) + ": found " + found +
+                        ", expected " + std::string{expected}});
     }
     [[noreturn]] void fail(std::string_view expected) const { fail(at_, found(at_), expected); }
 
@@ -3356,9 +3375,9 @@ inline void expect_regular_file(const std::filesystem::path& path) {
     std::error_code ignored;
     const auto status = std::filesystem::status(path, ignored);
     if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
-        throw FileError{path.string() + ": found a " +
+        raise(FileError{path.string() + ": found a " +
                         (std::filesystem::is_directory(status) ? "directory" : "special file") +
-                        ", expected a regular file"};
+                        ", expected a regular file"});
     }
 }
 
@@ -3371,10 +3390,10 @@ class InputFile {
         detail::expect_regular_file(path_);
         errno = 0;
         stream_.open(path_, std::ios::binary);
-        if (!stream_) { throw detail::file_error(path_, "open", errno != 0 ? errno : EIO); }
+        if (!stream_) { raise(detail::file_error(path_, "open", errno != 0 ? errno : EIO)); }
         std::error_code error;
         size_ = std::filesystem::file_size(path_, error);
-        if (error) { throw detail::file_error(path_, "find the size", error.value()); }
+        if (error) { raise(detail::file_error(path_, "find the size", error.value())); }
     }
 
     [[nodiscard]] const std::filesystem::path& path() const { return path_; }
@@ -3386,11 +3405,11 @@ class InputFile {
         errno = 0;
         stream_.read(reinterpret_cast<char*>(out.data()), static_cast<std::streamsize>(out.size()));
         const auto count = static_cast<std::uintmax_t>(stream_.gcount());
-        if (stream_.bad()) { throw detail::file_error(path_, "read", errno != 0 ? errno : EIO); }
+        if (stream_.bad()) { raise(detail::file_error(path_, "read", errno != 0 ? errno : EIO)); }
         if (count != out.size()) {
-            throw FileError{path_.string() + ": offset " + std::to_string(offset_ + count) +
+            raise(FileError{path_.string() + ": offset " + std::to_string(offset_ + count) +
                             ": found the end of the file, expected " + std::to_string(out.size() - count) +
-                            " bytes more"};
+                            " bytes more"});
         }
         offset_ += count;
     }
@@ -3450,7 +3469,7 @@ class TemporaryFile {
     }
 
   private:
-    [[noreturn]] void fail(std::string_view action) const { throw file_error(target_, action, errno); }
+    [[noreturn]] void fail(std::string_view action) const { raise(file_error(target_, action, errno)); }
 
     /// Makes the rename itself survive a power cut. File systems that cannot sync a directory say EINVAL.
     void sync_directory() const {
@@ -3459,7 +3478,7 @@ class TemporaryFile {
         if (descriptor < 0) { return; }  // writable but not readable: nothing can be done
         const int error = ::fsync(descriptor) == 0 ? 0 : errno;
         ::close(descriptor);
-        if (error != 0 && error != EINVAL) { throw file_error(directory, "sync the directory", error); }
+        if (error != 0 && error != EINVAL) { raise(file_error(directory, "sync the directory", error)); }
     }
 
     std::filesystem::path target_, path_;
@@ -3499,13 +3518,13 @@ class TemporaryFile {
         if (!stream_) { fail("write"); }
         std::error_code error;
         std::filesystem::rename(path_, target_, error);
-        if (error) { throw FileError{target_.string() + ": cannot replace: " + error.message()}; }
+        if (error) { raise(FileError{target_.string() + ": cannot replace: " + error.message()}); }
         committed_ = true;
     }
 
   private:
     [[noreturn]] void fail(std::string_view action) const {
-        throw file_error(target_, action, errno != 0 ? errno : EIO);
+        raise(file_error(target_, action, errno != 0 ? errno : EIO));
     }
 
     std::filesystem::path target_, path_;
@@ -3558,7 +3577,7 @@ class MappedFile {
     explicit MappedFile(const std::filesystem::path& path) {
         detail::expect_regular_file(path);
         const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-        if (descriptor < 0) { throw detail::file_error(path, "open", errno); }
+        if (descriptor < 0) { raise(detail::file_error(path, "open", errno)); }
         struct ::stat status{};
         void* at = MAP_FAILED;
         if (::fstat(descriptor, &status) == 0) {
@@ -3568,7 +3587,7 @@ class MappedFile {
         }
         const int error = errno;
         ::close(descriptor);  // the mapping stays
-        if (at == MAP_FAILED) { throw detail::file_error(path, "map", error); }
+        if (at == MAP_FAILED) { raise(detail::file_error(path, "map", error)); }
         bytes_.reset(static_cast<const std::byte*>(at));
         bytes_.get_deleter().size = static_cast<std::size_t>(status.st_size);
     }
@@ -3711,9 +3730,9 @@ struct TensorView {
         constexpr Dtype expected = dtype_of<std::ranges::range_value_t<Range>>();
         const auto to = std::as_writable_bytes(std::span{out});
         if (dtype != expected || data.size() != to.size()) {
-            throw FileError{"tensor " + detail::shown(name) + ": found " + detail::shown(dtype, shape) + ", expected " +
+            raise(FileError{"tensor " + detail::shown(name) + ": found " + detail::shown(dtype, shape) + ", expected " +
                             std::to_string(std::ranges::size(out)) + " elements of " +
-                            std::string{dtype_info(expected).name}};
+                            std::string{dtype_info(expected).name}});
         }
         std::ranges::copy(data, to.begin());
     }
@@ -3748,9 +3767,9 @@ struct SafetensorsFile {
                                             std::span<const std::int64_t> shape) const {
         const TensorView* tensor = find(name);
         if (tensor == nullptr || tensor->dtype != dtype || !std::ranges::equal(tensor->shape, shape)) {
-            throw FileError{source + ": tensor " + detail::shown(name) + ": found " +
+            raise(FileError{source + ": tensor " + detail::shown(name) + ": found " +
                             (tensor ? detail::shown(tensor->dtype, tensor->shape) : "none of this name") +
-                            ", expected " + detail::shown(dtype, shape)};
+                            ", expected " + detail::shown(dtype, shape)});
         }
         return *tensor;
     }
@@ -3782,7 +3801,7 @@ inline TensorEntry parse_tensor_entry(const std::string& name, const Json& entry
     const auto& dtype_name = entry.field<std::string>("dtype", place);
     const auto known = std::ranges::find(dtype_infos, dtype_name, &DtypeInfo::name);
     if (known == dtype_infos.end()) {
-        throw FileError{place + ": found the dtype " + shown(dtype_name) + ", expected one of BOOL, F4 … U64"};
+        raise(FileError{place + ": found the dtype " + shown(dtype_name) + ", expected one of BOOL, F4 … U64"});
     }
     dtype = static_cast<Dtype>(known - dtype_infos.begin());
 
@@ -3791,20 +3810,20 @@ inline TensorEntry parse_tensor_entry(const std::string& name, const Json& entry
     }
     const auto bytes = tensor_bytes(dtype, shape);
     if (!bytes) {
-        throw FileError{place + ": found " + shown(dtype, shape) +
-                        ", expected dimensions of at least 0 whose product is a number of whole bytes below 2^61"};
+        raise(FileError{place + ": found " + shown(dtype, shape) +
+                        ", expected dimensions of at least 0 whose product is a number of whole bytes below 2^61"});
     }
 
     const auto& offsets = entry.field<Json::Array>("data_offsets", place);
     if (offsets.size() != 2) {
-        throw FileError{place + ": found " + std::to_string(offsets.size()) + " data_offsets, expected 2"};
+        raise(FileError{place + ": found " + std::to_string(offsets.size()) + " data_offsets, expected 2"});
     }
     result.begin = offsets[0].get<std::uint64_t>(place + ": data_offsets");
     result.end = offsets[1].get<std::uint64_t>(place + ": data_offsets");
     if (result.end < result.begin || result.end - result.begin != *bytes) {
-        throw FileError{place + ": found data_offsets [" + std::to_string(result.begin) + ", " +
+        raise(FileError{place + ": found data_offsets [" + std::to_string(result.begin) + ", " +
                         std::to_string(result.end) + "], expected " + std::to_string(*bytes) + " bytes for " +
-                        shown(dtype, shape)};
+                        shown(dtype, shape)});
     }
     return result;
 }
@@ -3815,7 +3834,7 @@ inline TensorEntry parse_tensor_entry(const std::string& name, const Json& entry
 /// expected, for anything that is not a complete and gapless safetensors file.
 inline SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, std::string_view source_name) {
     SafetensorsFile file{std::string{source_name}, {}, {}};
-    const auto fail = [&](const std::string& what) { throw FileError{file.source + ": " + what}; };
+    const auto fail = [&](const std::string& what) { raise(FileError{file.source + ": " + what}); };
     if (bytes.size() < 8) { fail("found " + std::to_string(bytes.size()) + " bytes, expected at least 8"); }
 
     std::uint64_t header_size = 0;
@@ -3891,9 +3910,9 @@ inline SafetensorsImage lay_out_safetensors(std::span<const TensorView> tensors,
     for (const TensorView* tensor : order) {
         const auto bytes = tensor_bytes(tensor->dtype, tensor->shape);
         if (bytes != tensor->data.size() || tensor->name == metadata_key) {
-            throw ArgumentError{"tensor " + shown(tensor->name) + ": found " + std::to_string(tensor->data.size()) +
+            raise(ArgumentError{"tensor " + shown(tensor->name) + ": found " + std::to_string(tensor->data.size()) +
                                 " bytes of data, expected those of " + shown(tensor->dtype, tensor->shape) +
-                                " and a name other than __metadata__"};
+                                " and a name other than __metadata__"});
         }
         header.emplace_back(tensor->name,
                             Json::Object{{"dtype", dtype_info(tensor->dtype).name},
@@ -3906,8 +3925,8 @@ inline SafetensorsImage lay_out_safetensors(std::span<const TensorView> tensors,
     std::string text = write_json(header);
     text.resize(round_up(8 + text.size(), block_alignment) - 8, ' ');  // aligned data can be used where they lie
     if (text.size() > safetensors_header_limit) {
-        throw ArgumentError{"safetensors header: found " + std::to_string(text.size()) + " bytes, expected at most " +
-                            std::to_string(safetensors_header_limit)};
+        raise(ArgumentError{"safetensors header: found " + std::to_string(text.size()) + " bytes, expected at most " +
+                            std::to_string(safetensors_header_limit)});
     }
     for (unsigned i = 0; i < 8; ++i) {
         image.header.push_back(static_cast<std::byte>(std::uint64_t{text.size()} >> 8 * i));
@@ -4014,7 +4033,7 @@ namespace ctnn::inline CTNN_ISA {
 inline double init_value(const Init& init, std::int64_t fan_in, std::int64_t fan_out, Random& stream) {
     const auto inverse = [](std::int64_t fan) {
         if (fan < 1) {
-            throw ArgumentError("initialiser: the fan is " + std::to_string(fan) + ", expected at least 1");
+            raise(ArgumentError("initialiser: the fan is " + std::to_string(fan) + ", expected at least 1"));
         }
         return 1.0 / static_cast<double>(fan);
     };
@@ -4030,7 +4049,7 @@ inline double init_value(const Init& init, std::int64_t fan_in, std::int64_t fan
         case InitKind::xavier_normal: return std::sqrt(2.0 * inverse(fan_in + fan_out)) * stream.normal();
         case InitKind::pytorch_default: return uniform(std::sqrt(inverse(fan_in)));
     }
-    throw ArgumentError("initialiser: unknown kind " + std::to_string(static_cast<int>(init.kind)));
+    raise(ArgumentError("initialiser: unknown kind " + std::to_string(static_cast<int>(init.kind))));
 }
 
 }  // namespace ctnn::inline CTNN_ISA
@@ -4219,6 +4238,17 @@ struct Sequential {
 /// A type that derives from a Sequential.
 template <class Net>
 concept Network = requires { typename Net::sequential_type; } && std::derived_from<Net, typename Net::sequential_type>;
+
+namespace detail {
+
+/// A layer of a network: its type and its description.
+template <class Net, std::size_t I>
+struct LayerAt {
+    using type = typename TypeAt<I, typename Net::layer_types>::type;
+    static constexpr const LayerInfo& info = Net::description.layers[I];
+};
+
+}  // namespace detail
 
 }  // namespace ctnn::inline CTNN_ISA
 
@@ -4411,7 +4441,7 @@ struct NativeArenas {
 inline const std::string& native_metadata(const SafetensorsFile& file, std::string_view key, std::string_view wanted) {
     const std::string* const found = file.find_metadata(key);
     if (found == nullptr) {
-        throw FileError{fmt::format("{}: found no metadata '{}', expected {}", file.source, key, wanted)};
+        raise(FileError{fmt::format("{}: found no metadata '{}', expected {}", file.source, key, wanted)});
     }
     return *found;
 }
@@ -4426,8 +4456,8 @@ inline NativeArenas native_arenas(const SafetensorsFile& file, const NativeLayou
     const auto expect = [&](std::string_view key, std::string_view wanted, std::string_view because) {
         const std::string& found = native_metadata(file, key, shown(wanted));
         if (found != wanted) {
-            throw FileError{fmt::format("{}: metadata '{}': found {}, expected {}{}", file.source, key, shown(found),
-                                        shown(wanted), because)};
+            raise(FileError{fmt::format("{}: metadata '{}': found {}, expected {}{}", file.source, key, shown(found),
+                                        shown(wanted), because)});
         }
     };
     expect("format", native_format, "");
@@ -4441,8 +4471,8 @@ inline NativeArenas native_arenas(const SafetensorsFile& file, const NativeLayou
             .get<std::int64_t>(file.source + ": metadata 'batches_tracked'")};
     for (const TensorView& tensor : file.tensors) {
         if (tensor.name != "parameters" && tensor.name != "buffers") {
-            throw FileError{fmt::format("{}: found the tensor {}, expected \"parameters\" and \"buffers\" alone",
-                                        file.source, shown(tensor.name))};
+            raise(FileError{fmt::format("{}: found the tensor {}, expected \"parameters\" and \"buffers\" alone",
+                                        file.source, shown(tensor.name))});
         }
     }
     return arenas;
@@ -4453,8 +4483,8 @@ inline void require_aligned(const SafetensorsFile& file, std::span<const std::by
                             std::span<const std::byte> arena) {
     const auto offset = static_cast<std::size_t>(arena.data() - bytes.data());
     if (offset % block_alignment != 0) {
-        throw FileError{fmt::format("{}: tensor {}: found at offset {} of the file, expected a multiple of {}",
-                                    file.source, shown(name), offset, block_alignment)};
+        raise(FileError{fmt::format("{}: tensor {}: found at offset {} of the file, expected a multiple of {}",
+                                    file.source, shown(name), offset, block_alignment)});
     }
 }
 
@@ -4609,8 +4639,8 @@ class StateDict {
                 });
             });
             if (!parameter && !buffer) {
-                throw FileError(file.source + ": tensor " + detail::shown(tensor.name) + ": found " +
-                                detail::shown(tensor.dtype, tensor.shape) + ", expected none of this name");
+                raise(FileError(file.source + ": tensor " + detail::shown(tensor.name) + ": found " +
+                                detail::shown(tensor.dtype, tensor.shape) + ", expected none of this name"));
             }
         }
     }
@@ -6098,7 +6128,8 @@ struct StageIO {
     T* transposed = nullptr;
     T* scratch = nullptr;  ///< the first thread's; the next one's is scratch_stride elements on
     std::ptrdiff_t scratch_stride = 0;
-    const T *weight = nullptr, *bias = nullptr, *norm_weight = nullptr, *norm_bias = nullptr;
+    const T *weight = nullptr, *bias = nullptr;  ///< of the head: its first and second tensor
+    const T *norm_weight = nullptr, *norm_bias = nullptr;
     T *weight_gradient = nullptr, *bias_gradient = nullptr, *norm_weight_gradient = nullptr,
       *norm_bias_gradient = nullptr;
     const T *running_mean = nullptr, *running_variance = nullptr;
@@ -7152,7 +7183,7 @@ struct WinogradPasses {
 namespace ctnn::inline CTNN_ISA {
 
 /// Stages with a convolution, a linear layer or nothing in front of their tail. `InGradient`: backward writes the
-/// gradient with respect to the input. `Custom` is the layer's type where it is from outside the library.
+/// gradient with respect to the input. `Custom` is the layer where it is from outside the library.
 ///
 /// The unit of work is a band: some output rows of one sample and the rows of the map they need, which stay in cache
 /// between head and tail. Batch norm in training needs all samples between the two, and so keeps the map.
@@ -7442,27 +7473,56 @@ struct Stage<S, T, TrainingPass, InGradient, Custom> {
     }
 };
 
-/// Layers from outside the library: see layers/custom.hpp.
+/// Layers from outside the library: see layers/custom.hpp. `Custom` is their LayerAt.
 template <StageSpec S, class T, bool TrainingPass, bool InGradient, class Custom>
     requires(S.head == Head::custom)
 struct Stage<S, T, TrainingPass, InGradient, Custom> {
+    using Layer = typename Custom::type;
+    static constexpr int tensors = Custom::info.parameter_tensors;
+    /// Elements of the parameters' gradients, sample by sample, one tensor behind the other.
+    static constexpr int first = Custom::info.parameters[0].dims.out, both = Custom::info.parameter_count();
+
     static constexpr bool backward_needs_input = true, backward_needs_output = true, map_in_forward = false;
-    static constexpr std::ptrdiff_t map_elements = 0, mask_bytes = 0, row_elements = 0, packed_elements = 0,
-                                    saved_elements = 0, filter_elements = 0, transposed_elements = 0,
-                                    scratch_elements = 0;
+    static constexpr std::ptrdiff_t map_elements = 0, mask_bytes = 0, row_elements = TrainingPass ? both : 0,
+                                    packed_elements = 0, saved_elements = 0, filter_elements = 0,
+                                    transposed_elements = 0;
+    /// An input gradient that nobody asked for.
+    static constexpr std::ptrdiff_t scratch_elements = row_elements > 0 && !InGradient ? S.in.size() : 0;
 
     static void forward(const StageIO<T>& io) {
         parallel_for(io.samples, io.threads, [&](int n, int) {
-            Custom::forward(S.in, io.input + n * S.in.size(), io.output + n * S.out.size());
+            const T* const x = io.input + n * S.in.size();
+            T* const y = io.output + n * S.out.size();
+            if constexpr (tensors == 0) {
+                Layer::forward(S.in, x, y);
+            } else if constexpr (tensors == 1) {
+                Layer::forward(S.in, io.weight, x, y);
+            } else {
+                Layer::forward(S.in, io.weight, io.bias, x, y);
+            }
         });
     }
     static void backward(const StageIO<T>& io) {
-        if (io.input_gradient == nullptr) { return; }
-        parallel_for(io.samples, io.threads, [&](int n, int) {
-            Custom::backward(S.in, io.input + n * S.in.size(), io.output + n * S.out.size(),
-                             static_cast<const T*>(io.output_gradient + n * S.out.size()),
-                             io.input_gradient + n * S.in.size());
+        if (tensors == 0 && io.input_gradient == nullptr) { return; }
+        parallel_for(io.samples, io.threads, [&](int n, int thread) {
+            const T* const x = io.input + n * S.in.size();
+            const T* const y = io.output + n * S.out.size();
+            const T* const dy = io.output_gradient + n * S.out.size();
+            T* const dx = io.input_gradient != nullptr ? io.input_gradient + n * S.in.size()
+                                                       : io.scratch + thread * io.scratch_stride;
+            T* const sums = io.rows + n * row_elements;
+            if constexpr (tensors == 0) {
+                Layer::backward(S.in, x, y, dy, dx);
+            } else if constexpr (tensors == 1) {
+                Layer::backward(S.in, io.weight, x, y, dy, dx, sums);
+            } else {
+                Layer::backward(S.in, io.weight, io.bias, x, y, dy, dx, sums, sums + first);
+            }
         });
+        if constexpr (tensors > 0) { add_rows(io.rows, row_elements, io.samples, first, io.weight_gradient); }
+        if constexpr (tensors > 1) {
+            add_rows(io.rows + first, row_elements, io.samples, both - first, io.bias_gradient);
+        }
     }
 };
 
@@ -7506,11 +7566,9 @@ struct Plan {
     static constexpr bool input_gradient = training && G == InputGradient::yes;
 
     template <std::size_t I>
-    using Runner =
-        Stage<StageList::at(I), T, training, (I > 0 || input_gradient),
-              std::conditional_t<StageList::at(I).head == Head::custom,
-                                 typename detail::TypeAt<StageList::at(I).head_layer, typename Net::layer_types>::type,
-                                 void>>;
+    using Runner = Stage<StageList::at(I), T, training, (I > 0 || input_gradient),
+                         std::conditional_t<StageList::at(I).head == Head::custom,
+                                            detail::LayerAt<Net, StageList::at(I).head_layer>, void>>;
 
     /// Times: forward of stage s at s, the loss at stage_count, backward of stage s at 2·stage_count − s.
     static constexpr int forward_time(std::size_t s) { return static_cast<int>(s); }
@@ -7652,8 +7710,9 @@ struct InferencePlan {
 
 namespace ctnn::inline CTNN_ISA {
 
-/// Memory for passes over at most `batch` samples on at most `threads` threads: PlanType::bytes(batch, threads).
-/// Throws ArgumentError for a batch or thread count below 1, std::bad_alloc when memory is short.
+/// Memory for passes over at most `batch` samples on at most `threads` threads: PlanType::bytes(batch, threads), its
+/// own or, without any allocation, the caller's. Movable. Throws ArgumentError for a batch or thread count below 1 and
+/// for memory that is too short or not aligned, std::bad_alloc when there is none.
 template <class PlanType>
 class Workspace {
   public:
@@ -7663,23 +7722,37 @@ class Workspace {
     explicit Workspace(int batch, int threads = default_threads())
         : batch_{at_least_one("batch size", batch)},
           threads_{at_least_one("number of threads", threads)},
-          block_(PlanType::bytes(batch, threads)) {}
+          own_(PlanType::bytes(batch, threads)),
+          bytes_{own_.span()} {}
+    /// In memory of the caller's, which outlives the workspace and begins on 64 bytes. What it holds does not matter.
+    Workspace(std::span<std::byte> memory, int batch, int threads)
+        : batch_{at_least_one("batch size", batch)},
+          threads_{at_least_one("number of threads", threads)},
+          bytes_{memory} {
+        const std::size_t needed = PlanType::bytes(batch, threads);
+        if (memory.size() < needed || reinterpret_cast<std::uintptr_t>(memory.data()) % block_alignment != 0) {
+            raise(ArgumentError("workspace: found " + std::to_string(memory.size()) + " bytes, expected " +
+                                std::to_string(needed) + ", aligned to " + std::to_string(block_alignment)));
+        }
+    }
+    Workspace(Workspace&&) noexcept = default;
+    Workspace& operator=(Workspace&&) noexcept = default;
 
     [[nodiscard]] int batch() const { return batch_; }
     [[nodiscard]] int threads() const { return threads_; }
-    [[nodiscard]] std::span<std::byte> bytes() { return block_.span(); }
+    [[nodiscard]] std::span<std::byte> bytes() { return bytes_; }
 
     /// Pointer to a buffer of the plan; null when the plan has none.
     template <class U = T>
     [[nodiscard]] U* at(std::size_t index) {
         if (PlanType::buffers[index].size == 0) { return nullptr; }
-        return reinterpret_cast<U*>(block_.data() + PlanType::offset(index, batch_));
+        return reinterpret_cast<U*>(bytes_.data() + PlanType::offset(index, batch_));
     }
     template <class U = T>
     [[nodiscard]] U* at(std::size_t stage, Slot slot) {
         return at<U>(PlanType::index(stage, slot));
     }
-    [[nodiscard]] T* scratch() { return reinterpret_cast<T*>(block_.data() + PlanType::scratch_offset(batch_)); }
+    [[nodiscard]] T* scratch() { return reinterpret_cast<T*>(bytes_.data() + PlanType::scratch_offset(batch_)); }
 
     /// The network's output: logits of `samples` samples, valid after forward until the next pass.
     [[nodiscard]] std::span<const T> output(int samples) {
@@ -7702,13 +7775,14 @@ class Workspace {
   private:
     static int at_least_one(const char* what, int value) {
         if (value < 1) {
-            throw ArgumentError(std::string{what} + " is " + std::to_string(value) + "; expected at least 1");
+            raise(ArgumentError(std::string{what} + " is " + std::to_string(value) + "; expected at least 1"));
         }
         return value;
     }
 
     int batch_, threads_;
-    AlignedArray<std::byte> block_;
+    AlignedArray<std::byte> own_;
+    std::span<std::byte> bytes_;
 };
 
 }  // namespace ctnn::inline CTNN_ISA
@@ -7725,6 +7799,16 @@ struct NoObserver {
 
 namespace detail {
 
+/// Where the tensors of a stage's head lie in the arena; −1 where it has none.
+struct HeadOffsets {
+    std::int64_t weight = -1, bias = -1;
+};
+template <class Layout>
+constexpr HeadOffsets head_offsets(const StageSpec& stage) {
+    if (stage.head == Head::none) { return {}; }
+    return {Layout::offset(stage.head_layer, 0), Layout::offset(stage.head_layer, 1)};
+}
+
 template <class PlanType, std::size_t S>
 StageIO<typename PlanType::value_type> stage_io(Workspace<PlanType>& workspace,
                                                 ModelView<typename PlanType::Net, typename PlanType::value_type> model,
@@ -7732,7 +7816,6 @@ StageIO<typename PlanType::value_type> stage_io(Workspace<PlanType>& workspace,
     using T = typename PlanType::value_type;
     using Layout = ParameterLayout<typename PlanType::Net>;
     constexpr StageSpec spec = PlanType::StageList::at(S);
-    constexpr bool weighted = spec.head == Head::convolution || spec.head == Head::linear;
     StageIO<T> io;
     io.samples = samples;
     io.threads = workspace.threads();
@@ -7755,10 +7838,9 @@ StageIO<typename PlanType::value_type> stage_io(Workspace<PlanType>& workspace,
     io.transposed = workspace.at(S, Slot::transposed);
     io.scratch = workspace.scratch();
     io.scratch_stride = PlanType::thread_bytes / sizeof(T);
-    if constexpr (weighted) {
-        io.weight = model.parameters + Layout::offset(spec.head_layer, 0);
-        if constexpr (spec.bias) { io.bias = model.parameters + Layout::offset(spec.head_layer, 1); }
-    }
+    constexpr HeadOffsets head = head_offsets<Layout>(spec);
+    if constexpr (head.weight >= 0) { io.weight = model.parameters + head.weight; }
+    if constexpr (head.bias >= 0) { io.bias = model.parameters + head.bias; }
     if constexpr (spec.batch_norm) {
         io.norm_weight = model.parameters + Layout::offset(spec.norm_layer, 0);
         io.norm_bias = model.parameters + Layout::offset(spec.norm_layer, 1);
@@ -7771,8 +7853,8 @@ StageIO<typename PlanType::value_type> stage_io(Workspace<PlanType>& workspace,
 template <class PlanType>
 void check_samples(const Workspace<PlanType>& workspace, int samples) {
     if (samples < 1 || samples > workspace.batch()) {
-        throw ArgumentError("a batch of " + std::to_string(samples) + " samples; expected 1 to " +
-                            std::to_string(workspace.batch()) + ", the workspace's batch size");
+        raise(ArgumentError("a batch of " + std::to_string(samples) + " samples; expected 1 to " +
+                            std::to_string(workspace.batch()) + ", the workspace's batch size"));
     }
 }
 
@@ -7840,12 +7922,9 @@ void backward(const Model<typename PlanType::Net, typename PlanType::value_type>
                 constexpr std::size_t s = PlanType::stage_count - 1 - I;
                 constexpr StageSpec spec = PlanType::StageList::at(s);
                 auto io = detail::stage_io<PlanType, s>(workspace, model.view(), input, samples);
-                if constexpr (spec.head == Head::convolution || spec.head == Head::linear) {
-                    io.weight_gradient = gradients.data() + Layout::offset(spec.head_layer, 0);
-                    if constexpr (spec.bias) {
-                        io.bias_gradient = gradients.data() + Layout::offset(spec.head_layer, 1);
-                    }
-                }
+                constexpr detail::HeadOffsets head = detail::head_offsets<Layout>(spec);
+                if constexpr (head.weight >= 0) { io.weight_gradient = gradients.data() + head.weight; }
+                if constexpr (head.bias >= 0) { io.bias_gradient = gradients.data() + head.bias; }
                 if constexpr (spec.batch_norm) {
                     io.norm_weight_gradient = gradients.data() + Layout::offset(spec.norm_layer, 0);
                     io.norm_bias_gradient = gradients.data() + Layout::offset(spec.norm_layer, 1);
@@ -7987,8 +8066,8 @@ namespace detail {
 /// Number of rows of `classes` numbers. Throws ArgumentError where the size is no multiple.
 inline std::size_t rows_of(std::size_t size, int classes) {
     if (classes < 1 || size % static_cast<std::size_t>(classes) != 0) {
-        throw ArgumentError(std::to_string(size) + " logits are no whole number of rows of " + std::to_string(classes) +
-                            " classes");
+        raise(ArgumentError(std::to_string(size) + " logits are no whole number of rows of " + std::to_string(classes) +
+                            " classes"));
     }
     return size / static_cast<std::size_t>(classes);
 }
@@ -7998,13 +8077,13 @@ inline std::size_t rows_of(std::size_t size, int classes) {
 inline void check_labels(std::size_t rows, const Labels& labels, int classes) {
     const auto check = [&](std::span<const std::int32_t> list) {
         if (list.size() != rows) {
-            throw ArgumentError(std::to_string(list.size()) + " labels for " + std::to_string(rows) +
-                                " rows of logits");
+            raise(
+                ArgumentError(std::to_string(list.size()) + " labels for " + std::to_string(rows) + " rows of logits"));
         }
         for (std::size_t i = 0; i < rows; ++i) {
             if (list[i] < 0 || list[i] >= classes) {
-                throw ArgumentError("label of sample " + std::to_string(i) + " is " + std::to_string(list[i]) +
-                                    ", expected 0 to " + std::to_string(classes - 1));
+                raise(ArgumentError("label of sample " + std::to_string(i) + " is " + std::to_string(list[i]) +
+                                    ", expected 0 to " + std::to_string(classes - 1)));
             }
         }
     };
@@ -8012,15 +8091,15 @@ inline void check_labels(std::size_t rows, const Labels& labels, int classes) {
     if (!labels.mixed()) { return; }
     check(labels.second);
     if (!(labels.mix >= 0.0 && labels.mix <= 1.0)) {
-        throw ArgumentError("the share of mixed labels is " + std::to_string(labels.mix) + ", expected 0 to 1");
+        raise(ArgumentError("the share of mixed labels is " + std::to_string(labels.mix) + ", expected 0 to 1"));
     }
 }
 
 /// Throws ArgumentError unless a gradient is empty or of its output's size.
 inline void check_gradient(std::size_t gradient, std::size_t outputs) {
     if (gradient != 0 && gradient != outputs) {
-        throw ArgumentError("the gradient has " + std::to_string(gradient) + " elements, the logits " +
-                            std::to_string(outputs));
+        raise(ArgumentError("the gradient has " + std::to_string(gradient) + " elements, the logits " +
+                            std::to_string(outputs)));
     }
 }
 
@@ -8067,19 +8146,20 @@ struct CrossEntropy {
     /// Throws ArgumentError.
     void validate() const {
         if (!(label_smoothing >= 0.0 && label_smoothing <= 1.0)) {
-            throw ArgumentError("label_smoothing is " + std::to_string(label_smoothing) + ", expected 0 to 1");
+            raise(ArgumentError("label_smoothing is " + std::to_string(label_smoothing) + ", expected 0 to 1"));
         }
         for (const double w : class_weights) {
             if (!(std::isfinite(w) && w >= 0.0)) {
-                throw ArgumentError("a class weight is " + std::to_string(w) + ", expected finite numbers, at least 0");
+                raise(
+                    ArgumentError("a class weight is " + std::to_string(w) + ", expected finite numbers, at least 0"));
             }
         }
     }
     /// Throws ArgumentError where there are class weights, but not one a class.
     void check_classes(int classes) const {
         if (!class_weights.empty() && class_weights.size() != static_cast<std::size_t>(classes)) {
-            throw ArgumentError(std::to_string(class_weights.size()) + " class weights, expected one for each of " +
-                                std::to_string(classes) + " classes");
+            raise(ArgumentError(std::to_string(class_weights.size()) + " class weights, expected one for each of " +
+                                std::to_string(classes) + " classes"));
         }
     }
     [[nodiscard]] double weight(std::int32_t label) const {
@@ -8242,8 +8322,8 @@ template <class T>
 LossSum mse_to(std::span<const T> outputs, std::span<const T> targets, int samples, std::span<T> d,
                int threads = default_threads(), double divisor = 0.0) {
     if (targets.size() != outputs.size() || samples < 1 || outputs.size() % static_cast<std::size_t>(samples) != 0) {
-        throw ArgumentError("MSE: " + std::to_string(targets.size()) + " targets for " +
-                            std::to_string(outputs.size()) + " outputs of " + std::to_string(samples) + " samples");
+        raise(ArgumentError("MSE: " + std::to_string(targets.size()) + " targets for " +
+                            std::to_string(outputs.size()) + " outputs of " + std::to_string(samples) + " samples"));
     }
     const auto rows = static_cast<std::size_t>(samples);
     const std::size_t width = outputs.size() / rows;
@@ -8267,8 +8347,8 @@ template <bool Log, class T>
 void softmax_rows(std::span<const T> logits, int classes, std::span<T> out, int threads) {
     const auto rows = static_cast<int>(rows_of(logits.size(), classes));
     if (out.size() != logits.size()) {
-        throw ArgumentError("softmax: the output has " + std::to_string(out.size()) + " elements, the logits " +
-                            std::to_string(logits.size()));
+        raise(ArgumentError("softmax: the output has " + std::to_string(out.size()) + " elements, the logits " +
+                            std::to_string(logits.size())));
     }
     const std::size_t width = static_cast<std::size_t>(classes);
     parallel_for(rows, threads_for(logits.size(), threads), [&](int i, int) {
@@ -8529,19 +8609,19 @@ template <class Net>
 void check_lr_scales(std::span<const LrScale> scales) {
     for (const LrScale& scale : scales) {
         if (!(std::isfinite(scale.factor) && scale.factor >= 0.0) || scale.from_epoch < 0) {
-            throw ArgumentError(
+            raise(ArgumentError(
                 fmt::format("lr_scales: '{}' has factor {} from epoch {}, expected finite numbers, at least 0",
-                            scale.tensors, scale.factor, scale.from_epoch));
+                            scale.tensors, scale.factor, scale.from_epoch)));
         }
         bool known = false;
         for (const ParameterSlot& slot : ParameterLayout<Net>::slots) {
             known = known || detail::applies<Net>(scale, slot);
         }
         if (!known) {
-            throw ArgumentError(
+            raise(ArgumentError(
                 fmt::format("lr_scales: no tensor is '{}', expected a name such as '{}' or a kind of layer such as "
                             "'Conv2d.bias'",
-                            scale.tensors, ParameterLayout<Net>::slots[0].name.view()));
+                            scale.tensors, ParameterLayout<Net>::slots[0].name.view())));
         }
     }
 }
@@ -8573,8 +8653,8 @@ namespace detail {
 inline void require_setting(std::string_view where, std::string_view what, double value,
                             double below = std::numeric_limits<double>::infinity()) {
     if (std::isfinite(value) && value >= 0.0 && value < below) { return; }
-    throw ArgumentError(fmt::format("{}: {} is {}, expected a finite number, at least 0{}", where, what, value,
-                                    std::isfinite(below) ? fmt::format(" and below {}", below) : ""));
+    raise(ArgumentError(fmt::format("{}: {} is {}, expected a finite number, at least 0{}", where, what, value,
+                                    std::isfinite(below) ? fmt::format(" and below {}", below) : "")));
 }
 
 }  // namespace detail
@@ -8592,7 +8672,7 @@ struct Sgd {
     void validate() const {
         detail::require_setting("SGD", "momentum", momentum);
         detail::require_setting("SGD", "weight_decay", weight_decay);
-        if (nesterov && momentum == 0.0) { throw ArgumentError("SGD: nesterov needs a momentum above 0, found 0"); }
+        if (nesterov && momentum == 0.0) { raise(ArgumentError("SGD: nesterov needs a momentum above 0, found 0")); }
     }
 };
 
@@ -8838,7 +8918,7 @@ namespace ctnn::inline CTNN_ISA {
 namespace detail {
 
 [[noreturn]] inline void throw_not_finite(std::int64_t step, const char* what, const std::string& where) {
-    throw NumericError(fmt::format("step {}: the {} is not finite; {}", std::to_string(step), what, where));
+    raise(NumericError(fmt::format("step {}: the {} is not finite; {}", std::to_string(step), what, where)));
 }
 
 /// The name of the first tensor with a number that is not finite, or nothing.
@@ -8937,7 +9017,7 @@ auto named(const Names& names, std::string_view what, std::string_view text) {
         if (known == text) { return value; }
         (valid += valid.empty() ? "" : ", ") += known;
     }
-    throw ArgumentError(fmt::format("unknown {} '{}', expected one of {}", what, text, valid));
+    raise(ArgumentError(fmt::format("unknown {} '{}', expected one of {}", what, text, valid)));
 }
 }  // namespace detail
 
@@ -8982,7 +9062,7 @@ struct Schedule {
     /// Throws ArgumentError that names the first setting outside its range.
     void validate() const {
         const auto require = [](bool good, std::string_view what, double value, std::string_view range) {
-            if (!good) { throw ArgumentError(fmt::format("schedule: {} is {}, expected {}", what, value, range)); }
+            if (!good) { raise(ArgumentError(fmt::format("schedule: {} is {}, expected {}", what, value, range))); }
         };
         const auto positive = [](double x) { return std::isfinite(x) && x > 0.0; };
         require(std::isfinite(lr) && lr >= 0.0, "lr", lr, "a finite number, at least 0");
@@ -9108,13 +9188,13 @@ std::string setting_text(const Value& value) {
 template <class Value>
 void parse_setting(std::string_view text, Value& to) {
     if constexpr (std::is_same_v<Value, bool>) {
-        if (text != "0" && text != "1") { throw ArgumentError(fmt::format("found '{}', expected 0 or 1", text)); }
+        if (text != "0" && text != "1") { raise(ArgumentError(fmt::format("found '{}', expected 0 or 1", text))); }
         to = text == "1";
     } else if constexpr (std::is_arithmetic_v<Value>) {
         Value number{};
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
         if (error != std::errc{} || end != text.data() + text.size()) {
-            throw ArgumentError(fmt::format("found '{}', expected a number", text));
+            raise(ArgumentError(fmt::format("found '{}', expected a number", text)));
         }
         to = number;
     } else if constexpr (std::is_enum_v<Value>) {
@@ -9122,7 +9202,7 @@ void parse_setting(std::string_view text, Value& to) {
     } else if constexpr (std::is_same_v<Value, LrScale>) {
         const std::size_t equals = text.find('='), at = text.find('@', equals);
         if (equals == std::string_view::npos || equals == 0) {
-            throw ArgumentError(fmt::format("found '{}', expected NAME=FACTOR or NAME=FACTOR@EPOCH", text));
+            raise(ArgumentError(fmt::format("found '{}', expected NAME=FACTOR or NAME=FACTOR@EPOCH", text)));
         }
         LrScale scale{std::string{text.substr(0, equals)}};
         parse_setting(text.substr(equals + 1, at == std::string_view::npos ? at : at - equals - 1), scale.factor);
@@ -9135,13 +9215,13 @@ void parse_setting(std::string_view text, Value& to) {
             parse_setting(text.substr(0, comma), list.emplace_back());
             if (comma == std::string_view::npos) { break; }
             text.remove_prefix(comma + 1);
-            if (text.empty()) { throw ArgumentError("found a comma at the end of a list, expected an element"); }
+            if (text.empty()) { raise(ArgumentError("found a comma at the end of a list, expected an element")); }
         }
         to = std::move(list);
     } else {
         using Choice = detail::ChoiceTraits<Value>;
         if (!Choice::choose(text, to)) {
-            throw ArgumentError(fmt::format("found '{}', expected one of {}", text, Choice::names()));
+            raise(ArgumentError(fmt::format("found '{}', expected one of {}", text, Choice::names())));
         }
     }
 }
@@ -9174,11 +9254,11 @@ struct TrainerSettings {
         std::visit([](const auto& l) { l.validate(); }, loss);
         std::visit([](const auto& o) { o.validate(); }, optimizer);
         schedule.validate();
-        if (batch_size < 1) { throw ArgumentError(fmt::format("batch size is {}; expected at least 1", batch_size)); }
+        if (batch_size < 1) { raise(ArgumentError(fmt::format("batch size is {}; expected at least 1", batch_size))); }
         if (micro_batch < 0) {
-            throw ArgumentError(fmt::format("micro_batch is {}, expected at least 0", micro_batch));
+            raise(ArgumentError(fmt::format("micro_batch is {}, expected at least 0", micro_batch)));
         }
-        if (ema_every < 1) { throw ArgumentError(fmt::format("ema_every is {}, expected at least 1", ema_every)); }
+        if (ema_every < 1) { raise(ArgumentError(fmt::format("ema_every is {}, expected at least 1", ema_every))); }
         detail::require_setting("trainer", "clip_norm", clip_norm);
         detail::require_setting("trainer", "ema_decay", ema_decay, 1.0);
     }
@@ -9321,7 +9401,7 @@ class Trainer {
     /// The same with targets, [sample][output], for the loss Mse.
     StepResult step(const T* images, std::span<const T> targets, const std::uint32_t* ids, double lr) {
         const std::size_t samples = detail::rows_of(targets.size(), Net::classes);
-        if (!std::holds_alternative<Mse>(settings_.loss)) { throw ArgumentError("only Mse takes targets"); }
+        if (!std::holds_alternative<Mse>(settings_.loss)) { raise(ArgumentError("only Mse takes targets")); }
         return step_to(images, {{}, targets, static_cast<double>(samples)}, samples, ids, lr);
     }
 
@@ -9332,7 +9412,7 @@ class Trainer {
     template <class AfterStep>
     StepResult train_epoch(BatchLoader& loader, AfterStep&& after_step) {
         if (loader.shape() != Net::input_shape) {
-            throw ArgumentError("the loader's batches do not have the shape of the network's input");
+            raise(ArgumentError("the loader's batches do not have the shape of the network's input"));
         }
         StepResult total;
         total.loss = progress_.loss;
@@ -9422,8 +9502,8 @@ class Trainer {
     StepResult step_to(const T* images, const Targets& targets, std::size_t samples, const std::uint32_t* ids,
                        double lr) {
         if (samples < 1 || samples > places_.size()) {
-            throw ArgumentError("a batch of " + std::to_string(samples) + " samples; expected 1 to " +
-                                std::to_string(places_.size()) + ", the trainer's batch size");
+            raise(ArgumentError("a batch of " + std::to_string(samples) + " samples; expected 1 to " +
+                                std::to_string(places_.size()) + ", the trainer's batch size"));
         }
         // Samples without ids are told apart by the step, so that no two steps draw the same masks.
         const auto drawn = static_cast<std::uint32_t>(ids != nullptr ? progress_.epoch : progress_.step);
@@ -9559,22 +9639,26 @@ struct MetadataReader {
     [[nodiscard]] const std::string& text(const char* key) const {
         const std::string* value = file.find_metadata(key);
         if (value == nullptr) {
-            throw FileError(file.source + ": no metadata '" + key + "'; expected a trainer's state");
+            raise(FileError(file.source + ": no metadata '" + key + "'; expected a trainer's state"));
         }
         return *value;
     }
     template <class Value>
     void read(const char* key, Value& to) const {
+#if defined(__cpp_exceptions)
         try {
             parse_setting(text(key), to);
         } catch (const ArgumentError& error) {
-            throw FileError(file.source + ": metadata '" + key + "': " + error.what());
+            raise(FileError(file.source + ": metadata '" + key + "': " + error.what()));
         }
+#else
+        parse_setting(text(key), to);
+#endif
     }
     void expect(const char* key, const std::string& expected) const {
         if (text(key) != expected) {
-            throw FileError(file.source + ": metadata '" + key + "' is '" + text(key) + "'; expected '" + expected +
-                            "'");
+            raise(FileError(file.source + ": metadata '" + key + "' is '" + text(key) + "'; expected '" + expected +
+                            "'"));
         }
     }
 };
@@ -9743,9 +9827,9 @@ inline CifarLayout cifar100_layout() { return {{20, 100}, cifar100_normalization
 inline InputFile open_cifar(const CifarLayout& layout, const std::filesystem::path& path, std::size_t records) {
     InputFile file{path};
     if (file.size() != records * layout.record()) {
-        throw FileError{fmt::format("{}: found {} bytes, expected {} ({} records of {} and {} pixels)", path.string(),
+        raise(FileError{fmt::format("{}: found {} bytes, expected {} ({} records of {} and {} pixels)", path.string(),
                                     file.size(), records * layout.record(), records,
-                                    layout.labels.size() == 1 ? "a label" : "two labels", cifar_pixels)};
+                                    layout.labels.size() == 1 ? "a label" : "two labels", cifar_pixels)});
     }
     return file;
 }
@@ -9764,9 +9848,9 @@ inline Dataset read_cifar(const CifarLayout& layout, std::span<InputFile> files,
                 std::byte byte{};
                 file.read({&byte, 1});
                 if (std::to_integer<int>(byte) >= layout.labels[i]) {
-                    throw FileError{fmt::format("{}: offset {}: found the label {}, expected 0 to {}",
+                    raise(FileError{fmt::format("{}: offset {}: found the label {}, expected 0 to {}",
                                                 file.path().string(), offset + i, std::to_integer<int>(byte),
-                                                layout.labels[i] - 1)};
+                                                layout.labels[i] - 1)});
                 }
                 *label = std::to_integer<std::uint16_t>(byte);
             }
@@ -9797,8 +9881,8 @@ inline std::vector<std::string> read_cifar_class_names(const std::filesystem::pa
     if (!std::filesystem::exists(path, ignored)) { return standard; }
     auto names = read_names(path);
     if (names.size() != standard.size()) {
-        throw FileError{
-            fmt::format("{}: found {} class names, expected {}", path.string(), names.size(), standard.size())};
+        raise(FileError{
+            fmt::format("{}: found {} class names, expected {}", path.string(), names.size(), standard.size())});
     }
     return names;
 }
@@ -9806,7 +9890,7 @@ inline std::vector<std::string> read_cifar_class_names(const std::filesystem::pa
 inline void require_cifar_directory(const std::filesystem::path& directory, const char* what) {
     std::error_code ignored;
     if (!std::filesystem::is_directory(directory, ignored)) {
-        throw FileError{fmt::format("{}: found no directory, expected one with {}", directory.string(), what)};
+        raise(FileError{fmt::format("{}: found no directory, expected one with {}", directory.string(), what)});
     }
 }
 
@@ -9891,7 +9975,7 @@ void append_array(std::string& out, std::string_view name, std::span<const T> va
                        std::is_same_v<T, float> ? "float" : "double", name);
     for (std::size_t i = 0; i < values.size(); ++i) {
         if (!std::isfinite(values[i])) {
-            throw NumericError{fmt::format("{}: found {} at {}, expected finite numbers", name, values[i], i)};
+            raise(NumericError{fmt::format("{}: found {} at {}, expected finite numbers", name, values[i], i)});
         }
         out += i % 8 == 0 ? "\n    " : " ";
         append_literal(out, values[i]);
@@ -9915,7 +9999,7 @@ template <Network Net, class T>
 std::string embed(const Model<Net, T>& model, const ModelInfo& info, std::string_view name) {
     using Layout = ParameterLayout<Net>;
     if (!detail::is_identifier(name)) {
-        throw ArgumentError{fmt::format("header: found the name {}, expected a C++ identifier", detail::shown(name))};
+        raise(ArgumentError{fmt::format("header: found the name {}, expected a C++ identifier", detail::shown(name))});
     }
     const char* const type = std::is_same_v<T, float> ? "float" : "double";
     std::string out = fmt::format(
@@ -10042,7 +10126,7 @@ inline void write_hex(const std::filesystem::path& path, const std::string& name
 inline std::vector<std::byte> read_hex(const std::filesystem::path& path, const std::string& name,
                                        const TensorView& expected) {
     const auto fail = [&](int line, const std::string& found, const std::string& wanted) {
-        throw FileError{fmt::format("{}: line {}: found {}, expected {}", path.string(), line, found, wanted)};
+        raise(FileError{fmt::format("{}: line {}: found {}, expected {}", path.string(), line, found, wanted)});
     };
     const std::vector<std::byte> bytes = read_file(path);
     std::string_view text{reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -10085,13 +10169,13 @@ void save_hex_weights(const std::filesystem::path& directory, const Model<Net, T
                       HexNames names = HexNames::parameters) {
     static_assert(std::endian::native == std::endian::little, "the format's bytes are little-endian");
     if (names == HexNames::numbered && !has_numbered_names<Net>) {
-        throw ArgumentError{
-            "hex weights: found a network with other parameters than those of convolutions and linear "
-            "layers, expected none for numbered names"};
+        raise(
+            ArgumentError{"hex weights: found a network with other parameters than those of convolutions and linear "
+                          "layers, expected none for numbered names"});
     }
     std::error_code error;
     std::filesystem::create_directories(directory, error);
-    if (error) { throw FileError{directory.string() + ": cannot create the directory: " + error.message()}; }
+    if (error) { raise(FileError{directory.string() + ": cannot create the directory: " + error.message()}); }
     StateDict<Net, T> state;
     state.add_arena(model.parameters().span());
     state.add_buffers(model.buffers());
@@ -10118,8 +10202,8 @@ void load_hex_weights(const std::filesystem::path& directory, Model<Net, T>& mod
             return std::filesystem::exists(detail::hex_path(directory, name), ignored);
         };
         if (is_there(numbered[0]) && is_there(chosen[0])) {
-            throw FileError{fmt::format("{}: found both {}.weights and {}.weights, expected names of one kind",
-                                        directory.string(), numbered[0], chosen[0])};
+            raise(FileError{fmt::format("{}: found both {}.weights and {}.weights, expected names of one kind",
+                                        directory.string(), numbered[0], chosen[0])});
         }
         if (is_there(numbered[0])) { chosen = numbered; }
     }
@@ -10187,8 +10271,8 @@ struct IdxArray {
     template <IdxElement T>
     [[nodiscard]] std::span<const T> values() const {
         if (!holds<T>()) {
-            throw FileError{
-                fmt::format("{}: offset 2: found type {:02x}, expected {:02x}", source, type, detail::idx_type<T>())};
+            raise(FileError{
+                fmt::format("{}: offset 2: found type {:02x}, expected {:02x}", source, type, detail::idx_type<T>())});
         }
         return {reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T)};
     }
@@ -10241,7 +10325,7 @@ inline std::vector<std::byte> idx_header(std::uint8_t type, std::span<const std:
 /// Reads a file's bytes: two zeros, the element type, the rank, big-endian u32 dimensions, big-endian elements. Throws
 /// FileError that names `source` and the offset for a wrong magic, a type that is none, and a length that does not fit.
 inline IdxArray parse_idx(std::span<const std::byte> bytes, std::string source) {
-    const auto fail = [&](const std::string& what) { throw FileError{source + ": " + what}; };
+    const auto fail = [&](const std::string& what) { raise(FileError{source + ": " + what}); };
     if (bytes.size() < 4) { fail(fmt::format("found {} bytes, expected at least 4", bytes.size())); }
     const std::uint32_t magic = detail::read_u32(bytes);
     const std::size_t element = detail::idx_element_size(magic >> 8);
@@ -10277,9 +10361,9 @@ inline IdxArray read_idx(const std::filesystem::path& path) { return parse_idx(r
 inline void write_idx(const std::filesystem::path& path, const IdxArray& array) {
     const std::size_t element = detail::idx_element_size(array.type);
     if (element == 0 || array.dims.size() > 255 || detail::idx_bytes(array.dims, element) != array.bytes.size()) {
-        throw ArgumentError{
+        raise(ArgumentError{
             fmt::format("IDX: found {} bytes of type {:02x}, expected the elements of {} in at most 255 dimensions",
-                        array.bytes.size(), array.type, detail::shown(array.dims))};
+                        array.bytes.size(), array.type, detail::shown(array.dims))});
     }
     const auto header = detail::idx_header(array.type, array.dims);
     std::vector<std::byte> swapped(array.bytes.size());
@@ -10299,8 +10383,8 @@ namespace detail {
 inline std::span<const std::uint8_t> require_bytes(const IdxArray& array, std::size_t rank, std::size_t or_rank,
                                                    std::string_view expected) {
     if (!array.holds<std::uint8_t>() || (array.dims.size() != rank && array.dims.size() != or_rank)) {
-        throw FileError{fmt::format("{}: offset 2: found type {:02x} and rank {}, expected {}", array.source,
-                                    array.type, array.dims.size(), expected)};
+        raise(FileError{fmt::format("{}: offset 2: found type {:02x} and rank {}, expected {}", array.source,
+                                    array.type, array.dims.size(), expected)});
     }
     return array.values<std::uint8_t>();
 }
@@ -10331,26 +10415,26 @@ inline void append_idx(Dataset& set, const IdxArray& images, const IdxArray& lab
         images, 3, 4, "images: type 08 (bytes) and rank 3 (image, row, column) or 4 (image, channel, row, column)");
     const auto classes = detail::require_labels(labels);
     if (labels.dims[0] != images.dims[0]) {
-        throw FileError{fmt::format("{}: offset 4: found {} labels, expected {} as in {}", labels.source,
-                                    labels.dims[0], images.dims[0], images.source)};
+        raise(FileError{fmt::format("{}: offset 4: found {} labels, expected {} as in {}", labels.source,
+                                    labels.dims[0], images.dims[0], images.source)});
     }
     const std::size_t axis = images.dims.size() - 2;  // of the rows
     const std::array<std::uint32_t, 3> sizes{axis == 2 ? images.dims[1] : 1, images.dims[axis], images.dims[axis + 1]};
     const auto size = detail::idx_bytes(sizes, 1);
     if (!size || *size < 1 || *size > static_cast<std::uint64_t>(std::numeric_limits<int>::max())) {
-        throw FileError{fmt::format("{}: offset 8: found images of {}, expected 1 to 2^31 - 1 bytes each",
-                                    images.source, detail::shown(sizes))};
+        raise(FileError{fmt::format("{}: offset 8: found images of {}, expected 1 to 2^31 - 1 bytes each",
+                                    images.source, detail::shown(sizes))});
     }
     const Shape shape{static_cast<int>(sizes[0]), static_cast<int>(sizes[1]), static_cast<int>(sizes[2])};
     if (set.size() != 0 && set.shape != shape) {
-        throw FileError{fmt::format("{}: offset 8: found images of {}, expected {}x{}x{} as before", images.source,
-                                    detail::shown(sizes), set.shape.channels, set.shape.height, set.shape.width)};
+        raise(FileError{fmt::format("{}: offset 8: found images of {}, expected {}x{}x{} as before", images.source,
+                                    detail::shown(sizes), set.shape.channels, set.shape.height, set.shape.width)});
     }
     const auto wrong = std::ranges::find_if(classes, [&](auto label) { return label >= set.class_names.size(); });
     if (wrong != classes.end()) {
-        throw FileError{fmt::format("{}: offset {}: found the label {}, expected 0 to {}", labels.source,
+        raise(FileError{fmt::format("{}: offset {}: found the label {}, expected 0 to {}", labels.source,
                                     8 + (wrong - classes.begin()), *wrong,
-                                    static_cast<std::int64_t>(set.class_names.size()) - 1)};
+                                    static_cast<std::int64_t>(set.class_names.size()) - 1)});
     }
     set.shape = shape;
     set.pixels.insert(set.pixels.end(), pixels.begin(), pixels.end());
@@ -10366,7 +10450,7 @@ inline void write_idx_images(const std::filesystem::path& images, const std::fil
     const auto classes = std::span{set.labels}.subspan(first, count);
     std::vector<std::uint8_t> bytes;
     for (const std::uint16_t label : classes) {
-        if (label > 255) { throw ArgumentError{fmt::format("IDX: found the label {}, expected at most 255", label)}; }
+        if (label > 255) { raise(ArgumentError{fmt::format("IDX: found the label {}, expected at most 255", label)}); }
         bytes.push_back(static_cast<std::uint8_t>(label));
     }
     const std::array dims{n, static_cast<std::uint32_t>(set.shape.channels),
@@ -10516,10 +10600,47 @@ namespace ctnn::inline CTNN_ISA {
 ///
 /// forward overwrites y from x, backward overwrites dx from the gradient dy with respect to y; both see one sample,
 /// [row][column][channel], on any thread, and must not throw. testing/gradient_check.hpp checks the pair.
+///
+/// One or two parameter tensors are added to the description by custom_parameter. Both functions then take them behind
+/// the shape, and backward, behind dx, where this sample's part of their gradients goes, which it overwrites too:
+///
+///     forward(Shape in, const T* weight, const T* x, T* y);
+///     backward(Shape in, const T* weight, const T* x, const T* y, const T* dy, T* dx, T* dweight);
+///
+/// The parts are added up in the samples' order. They lie in the workspace: as much memory for every sample as the
+/// parameters take.
 constexpr LayerInfo custom_layer(std::string_view type, Signal in, Shape out) {
     LayerInfo info = detail::start_layer(LayerKind::custom, type, in);
     info.out = {out, in.flat, out};
     return info;
+}
+
+/// Adds a parameter tensor of one to four dimensions to a custom layer. In memory it is row-major and without gaps, as
+/// in files, where it is called `name` behind the layer's place: "3.weight". `init` counts as fan_in the elements of
+/// one row. Weight decay spares it unless it `decays`.
+constexpr void custom_parameter(LayerInfo& info, std::string_view name, std::initializer_list<int> shape, Init init,
+                                bool decays = false) {
+    if (info.parameter_tensors == static_cast<int>(info.parameters.size())) {
+        info.error << "parameter " << name << " is the third; put what it needs into two";
+        return;
+    }
+    ParameterSpec spec;
+    spec.name = name;
+    spec.init = init;
+    spec.decays = decays;
+    int count = 1;
+    for (const int n : shape) {
+        if (n < 1 || spec.rank == 4) {
+            info.error << "parameter " << name << " has a size below 1 or a fifth; write one to four sizes";
+            return;
+        }
+        spec.shape[static_cast<std::size_t>(spec.rank++)] = n;
+        count *= n;
+    }
+    spec.dims.out = count;  // a vector: storage in the order of files
+    spec.fan_out = spec.rank > 0 ? *shape.begin() : 1;
+    spec.fan_in = count / spec.fan_out;
+    info.add(spec);
 }
 
 }  // namespace ctnn::inline CTNN_ISA
@@ -11134,6 +11255,45 @@ std::span<const float> forward(const HalfModel<typename PlanType::Net>& half, co
 
 }  // namespace ctnn::inline CTNN_ISA
 
+// ---- ctnn/network/transfer.hpp
+// From one network's model to another's: what two networks have in common, such as the features in front of a new head.
+
+namespace ctnn::inline CTNN_ISA {
+
+/// Copies every parameter tensor, and the running statistics of every batch norm, that both networks have under the
+/// same name and of the same size; the others stay as they are. Returns the number of parameter tensors copied: of
+/// ParameterLayout<To>::tensors, so that a caller notices names that do not match. As PyTorch's
+/// load_state_dict(…, strict=False), but for passing over a tensor of another size too, which a new head's are.
+template <Network From, Network To, class T>
+std::size_t copy_matching(const Model<From, T>& from, Model<To, T>& to) {
+    std::size_t copied = 0;
+    for (const ParameterSlot& source : ParameterLayout<From>::slots) {
+        for (const ParameterSlot& target : ParameterLayout<To>::slots) {
+            // Equal dimensions are equal storage, which with the shape also tells tensors of custom layers apart.
+            if (source.name != target.name.view() || source.spec.dims != target.spec.dims ||
+                source.spec.shape != target.spec.shape) {
+                continue;
+            }
+            std::copy_n(from.parameters().data() + source.offset, source.spec.dims.stored(),
+                        to.parameters().data() + target.offset);
+            ++copied;
+        }
+    }
+    for (const BufferSlot& source : ParameterLayout<From>::buffers) {
+        for (const BufferSlot& target : ParameterLayout<To>::buffers) {
+            if (source.mean != target.mean.view() || source.channels != target.channels) { continue; }
+            std::copy_n(from.buffers().data() + source.mean_offset, source.channels,
+                        to.buffers().data() + target.mean_offset);
+            std::copy_n(from.buffers().data() + source.variance_offset, source.channels,
+                        to.buffers().data() + target.variance_offset);
+            to.buffers().batches_tracked = from.buffers().batches_tracked;
+        }
+    }
+    return copied;
+}
+
+}  // namespace ctnn::inline CTNN_ISA
+
 // ---- ctnn/testing/gradient_check.hpp
 // Gradients against central differences in double: for the library's own tests, and for authors of layers of their own.
 
@@ -11393,7 +11553,7 @@ class Metrics {
     /// Throws ArgumentError on fewer than one class.
     explicit Metrics(int classes) : classes_{classes} {
         if (classes < 1) {
-            throw ArgumentError("metrics: " + std::to_string(classes) + " classes, expected at least 1");
+            raise(ArgumentError("metrics: " + std::to_string(classes) + " classes, expected at least 1"));
         }
         confusion_.resize(static_cast<std::size_t>(classes) * static_cast<std::size_t>(classes));
     }
@@ -11426,8 +11586,8 @@ class Metrics {
     /// Adds what another counted. Throws ArgumentError where the numbers of classes differ.
     void merge(const Metrics& other) {
         if (other.classes_ != classes_) {
-            throw ArgumentError("metrics: " + std::to_string(other.classes_) + " classes cannot be merged into " +
-                                std::to_string(classes_));
+            raise(ArgumentError("metrics: " + std::to_string(other.classes_) + " classes cannot be merged into " +
+                                std::to_string(classes_)));
         }
         for (std::size_t i = 0; i < confusion_.size(); ++i) { confusion_[i] += other.confusion_[i]; }
         top5_ += other.top5_;
@@ -11445,8 +11605,8 @@ class Metrics {
     [[nodiscard]] std::int64_t confusion(int truth, int predicted) const {
         for (const int c : {truth, predicted}) {
             if (c < 0 || c >= classes_) {
-                throw ArgumentError("metrics: class " + std::to_string(c) + ", expected 0 to " +
-                                    std::to_string(classes_ - 1));
+                raise(ArgumentError("metrics: class " + std::to_string(c) + ", expected 0 to " +
+                                    std::to_string(classes_ - 1)));
             }
         }
         return at(truth, predicted);
@@ -11538,7 +11698,7 @@ template <class AnyModel, Network Net, class F>
 void predict(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net, float>>& workspace,
              const EvaluateOptions& options, F&& f) {
     if (loader.shape() != Net::input_shape) {
-        throw ArgumentError("the loader's batches do not have the shape of the network's input");
+        raise(ArgumentError("the loader's batches do not have the shape of the network's input"));
     }
     loader.start_epoch(0);
     const std::vector<detail::View> views = detail::views(options);
@@ -11589,7 +11749,7 @@ template <class AnyModel, Network Net>
 Metrics evaluate(const AnyModel& model, const Dataset& data, std::vector<std::uint32_t> indices,
                  Workspace<Inference<Net, float>>& workspace, const EvaluateOptions& options = {}) {
     if (data.shape != Net::input_shape || data.classes() > Net::classes) {
-        throw ArgumentError("the data set's images or classes do not fit the network");
+        raise(ArgumentError("the data set's images or classes do not fit the network"));
     }
     BatchLoader loader{data, std::move(indices), {.batch_size = workspace.batch(), .shuffle = false}};
     return evaluate(model, loader, workspace, options);
@@ -11636,10 +11796,10 @@ inline TrainerSettings lars_paper_recipe(int batch, bool batch_norm) {
         s.batch_size = batch;
         return s;
     }
-    throw ArgumentError(
-        fmt::format("the LARS paper has no rate for batches of {}, expected one of 512, 4096, 8192, "
-                    "16384, 32768",
-                    batch));
+    raise(
+        ArgumentError(fmt::format("the LARS paper has no rate for batches of {}, expected one of 512, 4096, 8192, "
+                                  "16384, 32768",
+                                  batch)));
 }
 
 }  // namespace ctnn::inline CTNN_ISA

@@ -61,13 +61,50 @@ struct TopHalf {
         for (std::ptrdiff_t i = 0; i < in.size(); ++i) { dx[i] = i < in.size() / 2 ? dy[i] : T{}; }
     }
 };
+
+/// y = (weight[c] · x + bias[c])² by channel, right, or wrong in the way that the number says: two tensors to learn.
+template <int Fault>
+struct SquaredScale {
+    static constexpr LayerInfo describe(Signal in) {
+        LayerInfo info = custom_layer("SquaredScale", in, in.shape);
+        custom_parameter(info, "weight", {in.shape.channels}, {InitKind::ones});
+        custom_parameter(info, "bias", {in.shape.channels}, {InitKind::zeros});
+        return info;
+    }
+    template <class T>
+    static void forward(Shape in, const T* weight, const T* bias, const T* x, T* y) {
+        for (std::ptrdiff_t i = 0; i < in.size(); ++i) {
+            const T v = weight[i % in.channels] * x[i] + bias[i % in.channels];
+            y[i] = v * v;
+        }
+    }
+    template <class T>
+    static void backward(Shape in, const T* weight, const T* bias, const T* x, const T*, const T* dy, T* dx, T* dweight,
+                         T* dbias) {
+        for (int c = 0; c < in.channels; ++c) {
+            if (Fault != 1) { dweight[c] = 0; }  // or added to what was there
+            if (Fault != 2 || c != 1) { dbias[c] = 0; }
+        }
+        for (std::ptrdiff_t i = 0; i < in.size(); ++i) {
+            const std::ptrdiff_t c = i % in.channels;
+            const T v = 2 * (weight[c] * x[i] + bias[c]) * dy[i];
+            dx[i] = v * weight[c];
+            dweight[c] += v * x[i];
+            dbias[c] += Fault == 3 ? v * T{1.0001} : v;
+        }
+    }
+};
+template <int Fault>
+struct Learnt : Sequential<Input<3, 4, 5>, SquaredScale<Fault>, Conv2d<20, Kernel<3>>, SquaredScale<Fault>> {};
+
 struct Halved : Sequential<Input<3, 8, 6>, TopHalf, Conv2d<4, Kernel<3>>, SignedSquare<0>, TopHalf> {};
 
 }  // namespace
 
 TEST_CASE("right custom layers pass") {
     for (const GradientReport& report :
-         {check_gradients<Alone<0>>(), check_gradients<Between<0>>(), check_gradients<Halved>()}) {
+         {check_gradients<Alone<0>>(), check_gradients<Between<0>>(), check_gradients<Halved>(),
+          check_gradients<Learnt<0>>(), check_gradients<Learnt<0>, Fusion::none>()}) {
         INFO(report.failure);
         CHECK(report.passed());
         CHECK(report.significant * 2 > report.checked);
@@ -83,4 +120,7 @@ TEST_CASE("wrong custom layers fail") {
     CHECK(check_gradients<Alone<3>>().failure.find("added to") != std::string::npos);
     CHECK(check_gradients<Alone<4>>().failure.find("never written") != std::string::npos);
     CHECK_FALSE(check_gradients<Alone<5>>().passed());
+    CHECK(check_gradients<Learnt<1>>().failure.find("0.weight") == 0);
+    CHECK(check_gradients<Learnt<2>>().failure.find("0.bias") == 0);
+    CHECK(check_gradients<Learnt<3>>().failure.find("0.bias") == 0);
 }

@@ -1,6 +1,8 @@
 // The exceptions of ctnn. Every message is one line that names the place, what was found and what was expected.
 #pragma once
 
+#include <cstdio>
+#include <cstdlib>
 #include <stdexcept>
 #include <string>
 
@@ -27,5 +29,17 @@ class ArgumentError : public Error {
 class NumericError : public Error {
     using Error::Error;
 };
+
+/// Throws `error`; all of ctnn's errors come through here. A program without exceptions (-fno-exceptions) ends here
+/// instead: with the same line on stderr, by std::abort.
+template <class E>
+[[noreturn]] void raise(const E& error) {
+#if defined(__cpp_exceptions)
+    throw error;
+#else
+    std::fprintf(stderr, "error: %s\n", error.what());
+    std::abort();
+#endif
+}
 
 }  // namespace ctnn::inline CTNN_ISA

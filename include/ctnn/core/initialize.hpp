@@ -18,7 +18,7 @@ namespace ctnn::inline CTNN_ISA {
 inline double init_value(const Init& init, std::int64_t fan_in, std::int64_t fan_out, Random& stream) {
     const auto inverse = [](std::int64_t fan) {
         if (fan < 1) {
-            throw ArgumentError("initialiser: the fan is " + std::to_string(fan) + ", expected at least 1");
+            raise(ArgumentError("initialiser: the fan is " + std::to_string(fan) + ", expected at least 1"));
         }
         return 1.0 / static_cast<double>(fan);
     };
@@ -34,7 +34,7 @@ inline double init_value(const Init& init, std::int64_t fan_in, std::int64_t fan
         case InitKind::xavier_normal: return std::sqrt(2.0 * inverse(fan_in + fan_out)) * stream.normal();
         case InitKind::pytorch_default: return uniform(std::sqrt(inverse(fan_in)));
     }
-    throw ArgumentError("initialiser: unknown kind " + std::to_string(static_cast<int>(init.kind)));
+    raise(ArgumentError("initialiser: unknown kind " + std::to_string(static_cast<int>(init.kind))));
 }
 
 }  // namespace ctnn::inline CTNN_ISA

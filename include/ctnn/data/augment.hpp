@@ -44,8 +44,8 @@ struct Augmentation {
     void validate() const {
         const auto expect = [](bool good, const char* what, double value, const char* expected) {
             if (!good) {
-                throw ArgumentError{std::string{"augmentation: "} + what + " is " + std::to_string(value) +
-                                    ", expected " + expected};
+                raise(ArgumentError{std::string{"augmentation: "} + what + " is " + std::to_string(value) +
+                                    ", expected " + expected});
             }
         };
         expect(scale_min > 0 && scale_min <= 1, "scale_min", scale_min, "more than 0 and at most 1");

@@ -23,11 +23,11 @@ inline Normalization imagenet_normalization() { return {{0.485f, 0.456f, 0.406f}
 
 /// Images of one shape with a class each.
 struct Dataset {
-    Shape shape;
-    std::vector<std::uint8_t> pixels;   ///< planes as in CIFAR and PyTorch: sample, channel, row, column
-    std::vector<std::uint16_t> labels;  ///< one per sample, below class_names.size()
-    std::vector<std::string> class_names;
-    Normalization normalization;
+    Shape shape{};
+    std::vector<std::uint8_t> pixels{};   ///< planes as in CIFAR and PyTorch: sample, channel, row, column
+    std::vector<std::uint16_t> labels{};  ///< one per sample, below class_names.size()
+    std::vector<std::string> class_names{};
+    Normalization normalization{};
 
     [[nodiscard]] std::size_t size() const { return labels.size(); }
     [[nodiscard]] int classes() const { return static_cast<int>(class_names.size()); }

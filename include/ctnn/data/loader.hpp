@@ -177,7 +177,7 @@ class BatchLoader {
 
     template <class Value>
     [[noreturn]] static void fail(const std::string& what, Value value, const std::string& expected) {
-        throw ArgumentError{"batch loader: " + what + " is " + std::to_string(value) + ", expected " + expected};
+        raise(ArgumentError{"batch loader: " + what + " is " + std::to_string(value) + ", expected " + expected});
     }
 
     /// Of valid options.
@@ -185,7 +185,7 @@ class BatchLoader {
         options.validate();
         const Shape shape = options.shape == Shape{} ? source.shape() : options.shape;
         if (shape == Shape{}) {
-            throw ArgumentError{"batch loader: the images differ in shape, expected options with the batches' shape"};
+            raise(ArgumentError{"batch loader: the images differ in shape, expected options with the batches' shape"});
         }
         return shape;
     }
@@ -236,9 +236,13 @@ class BatchLoader {
             Slot& slot = slot_of(batch);
             std::exception_ptr error;
             lock.unlock();
+#if defined(__cpp_exceptions)
             try {
                 fill(slot, worker, batch);
             } catch (...) { error = std::current_exception(); }
+#else
+            fill(slot, worker, batch);
+#endif
             lock.lock();
             --busy_;
             failed_ = failed_ || error != nullptr;

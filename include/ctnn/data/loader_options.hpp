@@ -39,8 +39,8 @@ struct LoaderOptions {
     void validate() const {
         const auto expect = [](bool good, const char* what, auto value, const std::string& expected) {
             if (!good) {
-                throw ArgumentError{std::string{"batch loader: "} + what + " is " + std::to_string(value) +
-                                    ", expected " + expected};
+                raise(ArgumentError{std::string{"batch loader: "} + what + " is " + std::to_string(value) +
+                                    ", expected " + expected});
             }
         };
         expect(batch_size >= 1, "batch_size", batch_size, "at least 1");

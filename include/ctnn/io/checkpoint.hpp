@@ -40,22 +40,26 @@ struct MetadataReader {
     [[nodiscard]] const std::string& text(const char* key) const {
         const std::string* value = file.find_metadata(key);
         if (value == nullptr) {
-            throw FileError(file.source + ": no metadata '" + key + "'; expected a trainer's state");
+            raise(FileError(file.source + ": no metadata '" + key + "'; expected a trainer's state"));
         }
         return *value;
     }
     template <class Value>
     void read(const char* key, Value& to) const {
+#if defined(__cpp_exceptions)
         try {
             parse_setting(text(key), to);
         } catch (const ArgumentError& error) {
-            throw FileError(file.source + ": metadata '" + key + "': " + error.what());
+            raise(FileError(file.source + ": metadata '" + key + "': " + error.what()));
         }
+#else
+        parse_setting(text(key), to);
+#endif
     }
     void expect(const char* key, const std::string& expected) const {
         if (text(key) != expected) {
-            throw FileError(file.source + ": metadata '" + key + "' is '" + text(key) + "'; expected '" + expected +
-                            "'");
+            raise(FileError(file.source + ": metadata '" + key + "' is '" + text(key) + "'; expected '" + expected +
+                            "'"));
         }
     }
 };

@@ -67,9 +67,9 @@ inline CifarLayout cifar100_layout() { return {{20, 100}, cifar100_normalization
 inline InputFile open_cifar(const CifarLayout& layout, const std::filesystem::path& path, std::size_t records) {
     InputFile file{path};
     if (file.size() != records * layout.record()) {
-        throw FileError{fmt::format("{}: found {} bytes, expected {} ({} records of {} and {} pixels)", path.string(),
+        raise(FileError{fmt::format("{}: found {} bytes, expected {} ({} records of {} and {} pixels)", path.string(),
                                     file.size(), records * layout.record(), records,
-                                    layout.labels.size() == 1 ? "a label" : "two labels", cifar_pixels)};
+                                    layout.labels.size() == 1 ? "a label" : "two labels", cifar_pixels)});
     }
     return file;
 }
@@ -88,9 +88,9 @@ inline Dataset read_cifar(const CifarLayout& layout, std::span<InputFile> files,
                 std::byte byte{};
                 file.read({&byte, 1});
                 if (std::to_integer<int>(byte) >= layout.labels[i]) {
-                    throw FileError{fmt::format("{}: offset {}: found the label {}, expected 0 to {}",
+                    raise(FileError{fmt::format("{}: offset {}: found the label {}, expected 0 to {}",
                                                 file.path().string(), offset + i, std::to_integer<int>(byte),
-                                                layout.labels[i] - 1)};
+                                                layout.labels[i] - 1)});
                 }
                 *label = std::to_integer<std::uint16_t>(byte);
             }
@@ -121,8 +121,8 @@ inline std::vector<std::string> read_cifar_class_names(const std::filesystem::pa
     if (!std::filesystem::exists(path, ignored)) { return standard; }
     auto names = read_names(path);
     if (names.size() != standard.size()) {
-        throw FileError{
-            fmt::format("{}: found {} class names, expected {}", path.string(), names.size(), standard.size())};
+        raise(FileError{
+            fmt::format("{}: found {} class names, expected {}", path.string(), names.size(), standard.size())});
     }
     return names;
 }
@@ -130,7 +130,7 @@ inline std::vector<std::string> read_cifar_class_names(const std::filesystem::pa
 inline void require_cifar_directory(const std::filesystem::path& directory, const char* what) {
     std::error_code ignored;
     if (!std::filesystem::is_directory(directory, ignored)) {
-        throw FileError{fmt::format("{}: found no directory, expected one with {}", directory.string(), what)};
+        raise(FileError{fmt::format("{}: found no directory, expected one with {}", directory.string(), what)});
     }
 }
 

@@ -35,9 +35,9 @@ inline void expect_regular_file(const std::filesystem::path& path) {
     std::error_code ignored;
     const auto status = std::filesystem::status(path, ignored);
     if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
-        throw FileError{path.string() + ": found a " +
+        raise(FileError{path.string() + ": found a " +
                         (std::filesystem::is_directory(status) ? "directory" : "special file") +
-                        ", expected a regular file"};
+                        ", expected a regular file"});
     }
 }
 
@@ -50,10 +50,10 @@ class InputFile {
         detail::expect_regular_file(path_);
         errno = 0;
         stream_.open(path_, std::ios::binary);
-        if (!stream_) { throw detail::file_error(path_, "open", errno != 0 ? errno : EIO); }
+        if (!stream_) { raise(detail::file_error(path_, "open", errno != 0 ? errno : EIO)); }
         std::error_code error;
         size_ = std::filesystem::file_size(path_, error);
-        if (error) { throw detail::file_error(path_, "find the size", error.value()); }
+        if (error) { raise(detail::file_error(path_, "find the size", error.value())); }
     }
 
     [[nodiscard]] const std::filesystem::path& path() const { return path_; }
@@ -65,11 +65,11 @@ class InputFile {
         errno = 0;
         stream_.read(reinterpret_cast<char*>(out.data()), static_cast<std::streamsize>(out.size()));
         const auto count = static_cast<std::uintmax_t>(stream_.gcount());
-        if (stream_.bad()) { throw detail::file_error(path_, "read", errno != 0 ? errno : EIO); }
+        if (stream_.bad()) { raise(detail::file_error(path_, "read", errno != 0 ? errno : EIO)); }
         if (count != out.size()) {
-            throw FileError{path_.string() + ": offset " + std::to_string(offset_ + count) +
+            raise(FileError{path_.string() + ": offset " + std::to_string(offset_ + count) +
                             ": found the end of the file, expected " + std::to_string(out.size() - count) +
-                            " bytes more"};
+                            " bytes more"});
         }
         offset_ += count;
     }
@@ -129,7 +129,7 @@ class TemporaryFile {
     }
 
   private:
-    [[noreturn]] void fail(std::string_view action) const { throw file_error(target_, action, errno); }
+    [[noreturn]] void fail(std::string_view action) const { raise(file_error(target_, action, errno)); }
 
     /// Makes the rename itself survive a power cut. File systems that cannot sync a directory say EINVAL.
     void sync_directory() const {
@@ -138,7 +138,7 @@ class TemporaryFile {
         if (descriptor < 0) { return; }  // writable but not readable: nothing can be done
         const int error = ::fsync(descriptor) == 0 ? 0 : errno;
         ::close(descriptor);
-        if (error != 0 && error != EINVAL) { throw file_error(directory, "sync the directory", error); }
+        if (error != 0 && error != EINVAL) { raise(file_error(directory, "sync the directory", error)); }
     }
 
     std::filesystem::path target_, path_;
@@ -178,13 +178,13 @@ class TemporaryFile {
         if (!stream_) { fail("write"); }
         std::error_code error;
         std::filesystem::rename(path_, target_, error);
-        if (error) { throw FileError{target_.string() + ": cannot replace: " + error.message()}; }
+        if (error) { raise(FileError{target_.string() + ": cannot replace: " + error.message()}); }
         committed_ = true;
     }
 
   private:
     [[noreturn]] void fail(std::string_view action) const {
-        throw file_error(target_, action, errno != 0 ? errno : EIO);
+        raise(file_error(target_, action, errno != 0 ? errno : EIO));
     }
 
     std::filesystem::path target_, path_;

@@ -95,7 +95,7 @@ inline void write_hex(const std::filesystem::path& path, const std::string& name
 inline std::vector<std::byte> read_hex(const std::filesystem::path& path, const std::string& name,
                                        const TensorView& expected) {
     const auto fail = [&](int line, const std::string& found, const std::string& wanted) {
-        throw FileError{fmt::format("{}: line {}: found {}, expected {}", path.string(), line, found, wanted)};
+        raise(FileError{fmt::format("{}: line {}: found {}, expected {}", path.string(), line, found, wanted)});
     };
     const std::vector<std::byte> bytes = read_file(path);
     std::string_view text{reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -138,13 +138,13 @@ void save_hex_weights(const std::filesystem::path& directory, const Model<Net, T
                       HexNames names = HexNames::parameters) {
     static_assert(std::endian::native == std::endian::little, "the format's bytes are little-endian");
     if (names == HexNames::numbered && !has_numbered_names<Net>) {
-        throw ArgumentError{
-            "hex weights: found a network with other parameters than those of convolutions and linear "
-            "layers, expected none for numbered names"};
+        raise(
+            ArgumentError{"hex weights: found a network with other parameters than those of convolutions and linear "
+                          "layers, expected none for numbered names"});
     }
     std::error_code error;
     std::filesystem::create_directories(directory, error);
-    if (error) { throw FileError{directory.string() + ": cannot create the directory: " + error.message()}; }
+    if (error) { raise(FileError{directory.string() + ": cannot create the directory: " + error.message()}); }
     StateDict<Net, T> state;
     state.add_arena(model.parameters().span());
     state.add_buffers(model.buffers());
@@ -171,8 +171,8 @@ void load_hex_weights(const std::filesystem::path& directory, Model<Net, T>& mod
             return std::filesystem::exists(detail::hex_path(directory, name), ignored);
         };
         if (is_there(numbered[0]) && is_there(chosen[0])) {
-            throw FileError{fmt::format("{}: found both {}.weights and {}.weights, expected names of one kind",
-                                        directory.string(), numbered[0], chosen[0])};
+            raise(FileError{fmt::format("{}: found both {}.weights and {}.weights, expected names of one kind",
+                                        directory.string(), numbered[0], chosen[0])});
         }
         if (is_there(numbered[0])) { chosen = numbered; }
     }

@@ -72,8 +72,8 @@ struct IdxArray {
     template <IdxElement T>
     [[nodiscard]] std::span<const T> values() const {
         if (!holds<T>()) {
-            throw FileError{
-                fmt::format("{}: offset 2: found type {:02x}, expected {:02x}", source, type, detail::idx_type<T>())};
+            raise(FileError{
+                fmt::format("{}: offset 2: found type {:02x}, expected {:02x}", source, type, detail::idx_type<T>())});
         }
         return {reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T)};
     }
@@ -126,7 +126,7 @@ inline std::vector<std::byte> idx_header(std::uint8_t type, std::span<const std:
 /// Reads a file's bytes: two zeros, the element type, the rank, big-endian u32 dimensions, big-endian elements. Throws
 /// FileError that names `source` and the offset for a wrong magic, a type that is none, and a length that does not fit.
 inline IdxArray parse_idx(std::span<const std::byte> bytes, std::string source) {
-    const auto fail = [&](const std::string& what) { throw FileError{source + ": " + what}; };
+    const auto fail = [&](const std::string& what) { raise(FileError{source + ": " + what}); };
     if (bytes.size() < 4) { fail(fmt::format("found {} bytes, expected at least 4", bytes.size())); }
     const std::uint32_t magic = detail::read_u32(bytes);
     const std::size_t element = detail::idx_element_size(magic >> 8);
@@ -162,9 +162,9 @@ inline IdxArray read_idx(const std::filesystem::path& path) { return parse_idx(r
 inline void write_idx(const std::filesystem::path& path, const IdxArray& array) {
     const std::size_t element = detail::idx_element_size(array.type);
     if (element == 0 || array.dims.size() > 255 || detail::idx_bytes(array.dims, element) != array.bytes.size()) {
-        throw ArgumentError{
+        raise(ArgumentError{
             fmt::format("IDX: found {} bytes of type {:02x}, expected the elements of {} in at most 255 dimensions",
-                        array.bytes.size(), array.type, detail::shown(array.dims))};
+                        array.bytes.size(), array.type, detail::shown(array.dims))});
     }
     const auto header = detail::idx_header(array.type, array.dims);
     std::vector<std::byte> swapped(array.bytes.size());
@@ -184,8 +184,8 @@ namespace detail {
 inline std::span<const std::uint8_t> require_bytes(const IdxArray& array, std::size_t rank, std::size_t or_rank,
                                                    std::string_view expected) {
     if (!array.holds<std::uint8_t>() || (array.dims.size() != rank && array.dims.size() != or_rank)) {
-        throw FileError{fmt::format("{}: offset 2: found type {:02x} and rank {}, expected {}", array.source,
-                                    array.type, array.dims.size(), expected)};
+        raise(FileError{fmt::format("{}: offset 2: found type {:02x} and rank {}, expected {}", array.source,
+                                    array.type, array.dims.size(), expected)});
     }
     return array.values<std::uint8_t>();
 }
@@ -216,26 +216,26 @@ inline void append_idx(Dataset& set, const IdxArray& images, const IdxArray& lab
         images, 3, 4, "images: type 08 (bytes) and rank 3 (image, row, column) or 4 (image, channel, row, column)");
     const auto classes = detail::require_labels(labels);
     if (labels.dims[0] != images.dims[0]) {
-        throw FileError{fmt::format("{}: offset 4: found {} labels, expected {} as in {}", labels.source,
-                                    labels.dims[0], images.dims[0], images.source)};
+        raise(FileError{fmt::format("{}: offset 4: found {} labels, expected {} as in {}", labels.source,
+                                    labels.dims[0], images.dims[0], images.source)});
     }
     const std::size_t axis = images.dims.size() - 2;  // of the rows
     const std::array<std::uint32_t, 3> sizes{axis == 2 ? images.dims[1] : 1, images.dims[axis], images.dims[axis + 1]};
     const auto size = detail::idx_bytes(sizes, 1);
     if (!size || *size < 1 || *size > static_cast<std::uint64_t>(std::numeric_limits<int>::max())) {
-        throw FileError{fmt::format("{}: offset 8: found images of {}, expected 1 to 2^31 - 1 bytes each",
-                                    images.source, detail::shown(sizes))};
+        raise(FileError{fmt::format("{}: offset 8: found images of {}, expected 1 to 2^31 - 1 bytes each",
+                                    images.source, detail::shown(sizes))});
     }
     const Shape shape{static_cast<int>(sizes[0]), static_cast<int>(sizes[1]), static_cast<int>(sizes[2])};
     if (set.size() != 0 && set.shape != shape) {
-        throw FileError{fmt::format("{}: offset 8: found images of {}, expected {}x{}x{} as before", images.source,
-                                    detail::shown(sizes), set.shape.channels, set.shape.height, set.shape.width)};
+        raise(FileError{fmt::format("{}: offset 8: found images of {}, expected {}x{}x{} as before", images.source,
+                                    detail::shown(sizes), set.shape.channels, set.shape.height, set.shape.width)});
     }
     const auto wrong = std::ranges::find_if(classes, [&](auto label) { return label >= set.class_names.size(); });
     if (wrong != classes.end()) {
-        throw FileError{fmt::format("{}: offset {}: found the label {}, expected 0 to {}", labels.source,
+        raise(FileError{fmt::format("{}: offset {}: found the label {}, expected 0 to {}", labels.source,
                                     8 + (wrong - classes.begin()), *wrong,
-                                    static_cast<std::int64_t>(set.class_names.size()) - 1)};
+                                    static_cast<std::int64_t>(set.class_names.size()) - 1)});
     }
     set.shape = shape;
     set.pixels.insert(set.pixels.end(), pixels.begin(), pixels.end());
@@ -251,7 +251,7 @@ inline void write_idx_images(const std::filesystem::path& images, const std::fil
     const auto classes = std::span{set.labels}.subspan(first, count);
     std::vector<std::uint8_t> bytes;
     for (const std::uint16_t label : classes) {
-        if (label > 255) { throw ArgumentError{fmt::format("IDX: found the label {}, expected at most 255", label)}; }
+        if (label > 255) { raise(ArgumentError{fmt::format("IDX: found the label {}, expected at most 255", label)}); }
         bytes.push_back(static_cast<std::uint8_t>(label));
     }
     const std::array dims{n, static_cast<std::uint32_t>(set.shape.channels),

@@ -31,7 +31,7 @@ class MappedFile {
     explicit MappedFile(const std::filesystem::path& path) {
         detail::expect_regular_file(path);
         const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-        if (descriptor < 0) { throw detail::file_error(path, "open", errno); }
+        if (descriptor < 0) { raise(detail::file_error(path, "open", errno)); }
         struct ::stat status{};
         void* at = MAP_FAILED;
         if (::fstat(descriptor, &status) == 0) {
@@ -41,7 +41,7 @@ class MappedFile {
         }
         const int error = errno;
         ::close(descriptor);  // the mapping stays
-        if (at == MAP_FAILED) { throw detail::file_error(path, "map", error); }
+        if (at == MAP_FAILED) { raise(detail::file_error(path, "map", error)); }
         bytes_.reset(static_cast<const std::byte*>(at));
         bytes_.get_deleter().size = static_cast<std::size_t>(status.st_size);
     }

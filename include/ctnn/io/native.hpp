@@ -100,7 +100,7 @@ struct NativeArenas {
 inline const std::string& native_metadata(const SafetensorsFile& file, std::string_view key, std::string_view wanted) {
     const std::string* const found = file.find_metadata(key);
     if (found == nullptr) {
-        throw FileError{fmt::format("{}: found no metadata '{}', expected {}", file.source, key, wanted)};
+        raise(FileError{fmt::format("{}: found no metadata '{}', expected {}", file.source, key, wanted)});
     }
     return *found;
 }
@@ -115,8 +115,8 @@ inline NativeArenas native_arenas(const SafetensorsFile& file, const NativeLayou
     const auto expect = [&](std::string_view key, std::string_view wanted, std::string_view because) {
         const std::string& found = native_metadata(file, key, shown(wanted));
         if (found != wanted) {
-            throw FileError{fmt::format("{}: metadata '{}': found {}, expected {}{}", file.source, key, shown(found),
-                                        shown(wanted), because)};
+            raise(FileError{fmt::format("{}: metadata '{}': found {}, expected {}{}", file.source, key, shown(found),
+                                        shown(wanted), because)});
         }
     };
     expect("format", native_format, "");
@@ -130,8 +130,8 @@ inline NativeArenas native_arenas(const SafetensorsFile& file, const NativeLayou
             .get<std::int64_t>(file.source + ": metadata 'batches_tracked'")};
     for (const TensorView& tensor : file.tensors) {
         if (tensor.name != "parameters" && tensor.name != "buffers") {
-            throw FileError{fmt::format("{}: found the tensor {}, expected \"parameters\" and \"buffers\" alone",
-                                        file.source, shown(tensor.name))};
+            raise(FileError{fmt::format("{}: found the tensor {}, expected \"parameters\" and \"buffers\" alone",
+                                        file.source, shown(tensor.name))});
         }
     }
     return arenas;
@@ -142,8 +142,8 @@ inline void require_aligned(const SafetensorsFile& file, std::span<const std::by
                             std::span<const std::byte> arena) {
     const auto offset = static_cast<std::size_t>(arena.data() - bytes.data());
     if (offset % block_alignment != 0) {
-        throw FileError{fmt::format("{}: tensor {}: found at offset {} of the file, expected a multiple of {}",
-                                    file.source, shown(name), offset, block_alignment)};
+        raise(FileError{fmt::format("{}: tensor {}: found at offset {} of the file, expected a multiple of {}",
+                                    file.source, shown(name), offset, block_alignment)});
     }
 }
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include <ctnn/core/parallel.hpp>
+#include <ctnn/kernels/elementwise.hpp>
 #include <ctnn/kernels/pooling.hpp>
 #include <ctnn/network/stage.hpp>
 #include <ctnn/network/stage_io.hpp>
@@ -36,27 +37,56 @@ struct Stage<S, T, TrainingPass, InGradient, Custom> {
     }
 };
 
-/// Layers from outside the library: see layers/custom.hpp.
+/// Layers from outside the library: see layers/custom.hpp. `Custom` is their LayerAt.
 template <StageSpec S, class T, bool TrainingPass, bool InGradient, class Custom>
     requires(S.head == Head::custom)
 struct Stage<S, T, TrainingPass, InGradient, Custom> {
+    using Layer = typename Custom::type;
+    static constexpr int tensors = Custom::info.parameter_tensors;
+    /// Elements of the parameters' gradients, sample by sample, one tensor behind the other.
+    static constexpr int first = Custom::info.parameters[0].dims.out, both = Custom::info.parameter_count();
+
     static constexpr bool backward_needs_input = true, backward_needs_output = true, map_in_forward = false;
-    static constexpr std::ptrdiff_t map_elements = 0, mask_bytes = 0, row_elements = 0, packed_elements = 0,
-                                    saved_elements = 0, filter_elements = 0, transposed_elements = 0,
-                                    scratch_elements = 0;
+    static constexpr std::ptrdiff_t map_elements = 0, mask_bytes = 0, row_elements = TrainingPass ? both : 0,
+                                    packed_elements = 0, saved_elements = 0, filter_elements = 0,
+                                    transposed_elements = 0;
+    /// An input gradient that nobody asked for.
+    static constexpr std::ptrdiff_t scratch_elements = row_elements > 0 && !InGradient ? S.in.size() : 0;
 
     static void forward(const StageIO<T>& io) {
         parallel_for(io.samples, io.threads, [&](int n, int) {
-            Custom::forward(S.in, io.input + n * S.in.size(), io.output + n * S.out.size());
+            const T* const x = io.input + n * S.in.size();
+            T* const y = io.output + n * S.out.size();
+            if constexpr (tensors == 0) {
+                Layer::forward(S.in, x, y);
+            } else if constexpr (tensors == 1) {
+                Layer::forward(S.in, io.weight, x, y);
+            } else {
+                Layer::forward(S.in, io.weight, io.bias, x, y);
+            }
         });
     }
     static void backward(const StageIO<T>& io) {
-        if (io.input_gradient == nullptr) { return; }
-        parallel_for(io.samples, io.threads, [&](int n, int) {
-            Custom::backward(S.in, io.input + n * S.in.size(), io.output + n * S.out.size(),
-                             static_cast<const T*>(io.output_gradient + n * S.out.size()),
-                             io.input_gradient + n * S.in.size());
+        if (tensors == 0 && io.input_gradient == nullptr) { return; }
+        parallel_for(io.samples, io.threads, [&](int n, int thread) {
+            const T* const x = io.input + n * S.in.size();
+            const T* const y = io.output + n * S.out.size();
+            const T* const dy = io.output_gradient + n * S.out.size();
+            T* const dx = io.input_gradient != nullptr ? io.input_gradient + n * S.in.size()
+                                                       : io.scratch + thread * io.scratch_stride;
+            T* const sums = io.rows + n * row_elements;
+            if constexpr (tensors == 0) {
+                Layer::backward(S.in, x, y, dy, dx);
+            } else if constexpr (tensors == 1) {
+                Layer::backward(S.in, io.weight, x, y, dy, dx, sums);
+            } else {
+                Layer::backward(S.in, io.weight, io.bias, x, y, dy, dx, sums, sums + first);
+            }
         });
+        if constexpr (tensors > 0) { add_rows(io.rows, row_elements, io.samples, first, io.weight_gradient); }
+        if constexpr (tensors > 1) {
+            add_rows(io.rows + first, row_elements, io.samples, both - first, io.bias_gradient);
+        }
     }
 };
 

@@ -49,11 +49,9 @@ struct Plan {
     static constexpr bool input_gradient = training && G == InputGradient::yes;
 
     template <std::size_t I>
-    using Runner =
-        Stage<StageList::at(I), T, training, (I > 0 || input_gradient),
-              std::conditional_t<StageList::at(I).head == Head::custom,
-                                 typename detail::TypeAt<StageList::at(I).head_layer, typename Net::layer_types>::type,
-                                 void>>;
+    using Runner = Stage<StageList::at(I), T, training, (I > 0 || input_gradient),
+                         std::conditional_t<StageList::at(I).head == Head::custom,
+                                            detail::LayerAt<Net, StageList::at(I).head_layer>, void>>;
 
     /// Times: forward of stage s at s, the loss at stage_count, backward of stage s at 2·stage_count − s.
     static constexpr int forward_time(std::size_t s) { return static_cast<int>(s); }

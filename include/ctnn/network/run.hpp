@@ -19,6 +19,16 @@ struct NoObserver {
 
 namespace detail {
 
+/// Where the tensors of a stage's head lie in the arena; −1 where it has none.
+struct HeadOffsets {
+    std::int64_t weight = -1, bias = -1;
+};
+template <class Layout>
+constexpr HeadOffsets head_offsets(const StageSpec& stage) {
+    if (stage.head == Head::none) { return {}; }
+    return {Layout::offset(stage.head_layer, 0), Layout::offset(stage.head_layer, 1)};
+}
+
 template <class PlanType, std::size_t S>
 StageIO<typename PlanType::value_type> stage_io(Workspace<PlanType>& workspace,
                                                 ModelView<typename PlanType::Net, typename PlanType::value_type> model,
@@ -26,7 +36,6 @@ StageIO<typename PlanType::value_type> stage_io(Workspace<PlanType>& workspace,
     using T = typename PlanType::value_type;
     using Layout = ParameterLayout<typename PlanType::Net>;
     constexpr StageSpec spec = PlanType::StageList::at(S);
-    constexpr bool weighted = spec.head == Head::convolution || spec.head == Head::linear;
     StageIO<T> io;
     io.samples = samples;
     io.threads = workspace.threads();
@@ -49,10 +58,9 @@ StageIO<typename PlanType::value_type> stage_io(Workspace<PlanType>& workspace,
     io.transposed = workspace.at(S, Slot::transposed);
     io.scratch = workspace.scratch();
     io.scratch_stride = PlanType::thread_bytes / sizeof(T);
-    if constexpr (weighted) {
-        io.weight = model.parameters + Layout::offset(spec.head_layer, 0);
-        if constexpr (spec.bias) { io.bias = model.parameters + Layout::offset(spec.head_layer, 1); }
-    }
+    constexpr HeadOffsets head = head_offsets<Layout>(spec);
+    if constexpr (head.weight >= 0) { io.weight = model.parameters + head.weight; }
+    if constexpr (head.bias >= 0) { io.bias = model.parameters + head.bias; }
     if constexpr (spec.batch_norm) {
         io.norm_weight = model.parameters + Layout::offset(spec.norm_layer, 0);
         io.norm_bias = model.parameters + Layout::offset(spec.norm_layer, 1);
@@ -65,8 +73,8 @@ StageIO<typename PlanType::value_type> stage_io(Workspace<PlanType>& workspace,
 template <class PlanType>
 void check_samples(const Workspace<PlanType>& workspace, int samples) {
     if (samples < 1 || samples > workspace.batch()) {
-        throw ArgumentError("a batch of " + std::to_string(samples) + " samples; expected 1 to " +
-                            std::to_string(workspace.batch()) + ", the workspace's batch size");
+        raise(ArgumentError("a batch of " + std::to_string(samples) + " samples; expected 1 to " +
+                            std::to_string(workspace.batch()) + ", the workspace's batch size"));
     }
 }
 
@@ -134,12 +142,9 @@ void backward(const Model<typename PlanType::Net, typename PlanType::value_type>
                 constexpr std::size_t s = PlanType::stage_count - 1 - I;
                 constexpr StageSpec spec = PlanType::StageList::at(s);
                 auto io = detail::stage_io<PlanType, s>(workspace, model.view(), input, samples);
-                if constexpr (spec.head == Head::convolution || spec.head == Head::linear) {
-                    io.weight_gradient = gradients.data() + Layout::offset(spec.head_layer, 0);
-                    if constexpr (spec.bias) {
-                        io.bias_gradient = gradients.data() + Layout::offset(spec.head_layer, 1);
-                    }
-                }
+                constexpr detail::HeadOffsets head = detail::head_offsets<Layout>(spec);
+                if constexpr (head.weight >= 0) { io.weight_gradient = gradients.data() + head.weight; }
+                if constexpr (head.bias >= 0) { io.bias_gradient = gradients.data() + head.bias; }
                 if constexpr (spec.batch_norm) {
                     io.norm_weight_gradient = gradients.data() + Layout::offset(spec.norm_layer, 0);
                     io.norm_bias_gradient = gradients.data() + Layout::offset(spec.norm_layer, 1);

@@ -193,4 +193,15 @@ struct Sequential {
 template <class Net>
 concept Network = requires { typename Net::sequential_type; } && std::derived_from<Net, typename Net::sequential_type>;
 
+namespace detail {
+
+/// A layer of a network: its type and its description.
+template <class Net, std::size_t I>
+struct LayerAt {
+    using type = typename TypeAt<I, typename Net::layer_types>::type;
+    static constexpr const LayerInfo& info = Net::description.layers[I];
+};
+
+}  // namespace detail
+
 }  // namespace ctnn::inline CTNN_ISA

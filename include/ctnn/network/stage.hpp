@@ -16,7 +16,7 @@
 namespace ctnn::inline CTNN_ISA {
 
 /// Stages with a convolution, a linear layer or nothing in front of their tail. `InGradient`: backward writes the
-/// gradient with respect to the input. `Custom` is the layer's type where it is from outside the library.
+/// gradient with respect to the input. `Custom` is the layer where it is from outside the library.
 ///
 /// The unit of work is a band: some output rows of one sample and the rows of the map they need, which stay in cache
 /// between head and tail. Batch norm in training needs all samples between the two, and so keeps the map.

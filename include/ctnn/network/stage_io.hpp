@@ -45,7 +45,8 @@ struct StageIO {
     T* transposed = nullptr;
     T* scratch = nullptr;  ///< the first thread's; the next one's is scratch_stride elements on
     std::ptrdiff_t scratch_stride = 0;
-    const T *weight = nullptr, *bias = nullptr, *norm_weight = nullptr, *norm_bias = nullptr;
+    const T *weight = nullptr, *bias = nullptr;  ///< of the head: its first and second tensor
+    const T *norm_weight = nullptr, *norm_bias = nullptr;
     T *weight_gradient = nullptr, *bias_gradient = nullptr, *norm_weight_gradient = nullptr,
       *norm_bias_gradient = nullptr;
     const T *running_mean = nullptr, *running_variance = nullptr;

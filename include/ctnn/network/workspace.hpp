@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 
@@ -12,8 +13,9 @@
 
 namespace ctnn::inline CTNN_ISA {
 
-/// Memory for passes over at most `batch` samples on at most `threads` threads: PlanType::bytes(batch, threads).
-/// Throws ArgumentError for a batch or thread count below 1, std::bad_alloc when memory is short.
+/// Memory for passes over at most `batch` samples on at most `threads` threads: PlanType::bytes(batch, threads), its
+/// own or, without any allocation, the caller's. Movable. Throws ArgumentError for a batch or thread count below 1 and
+/// for memory that is too short or not aligned, std::bad_alloc when there is none.
 template <class PlanType>
 class Workspace {
   public:
@@ -23,23 +25,37 @@ class Workspace {
     explicit Workspace(int batch, int threads = default_threads())
         : batch_{at_least_one("batch size", batch)},
           threads_{at_least_one("number of threads", threads)},
-          block_(PlanType::bytes(batch, threads)) {}
+          own_(PlanType::bytes(batch, threads)),
+          bytes_{own_.span()} {}
+    /// In memory of the caller's, which outlives the workspace and begins on 64 bytes. What it holds does not matter.
+    Workspace(std::span<std::byte> memory, int batch, int threads)
+        : batch_{at_least_one("batch size", batch)},
+          threads_{at_least_one("number of threads", threads)},
+          bytes_{memory} {
+        const std::size_t needed = PlanType::bytes(batch, threads);
+        if (memory.size() < needed || reinterpret_cast<std::uintptr_t>(memory.data()) % block_alignment != 0) {
+            raise(ArgumentError("workspace: found " + std::to_string(memory.size()) + " bytes, expected " +
+                                std::to_string(needed) + ", aligned to " + std::to_string(block_alignment)));
+        }
+    }
+    Workspace(Workspace&&) noexcept = default;
+    Workspace& operator=(Workspace&&) noexcept = default;
 
     [[nodiscard]] int batch() const { return batch_; }
     [[nodiscard]] int threads() const { return threads_; }
-    [[nodiscard]] std::span<std::byte> bytes() { return block_.span(); }
+    [[nodiscard]] std::span<std::byte> bytes() { return bytes_; }
 
     /// Pointer to a buffer of the plan; null when the plan has none.
     template <class U = T>
     [[nodiscard]] U* at(std::size_t index) {
         if (PlanType::buffers[index].size == 0) { return nullptr; }
-        return reinterpret_cast<U*>(block_.data() + PlanType::offset(index, batch_));
+        return reinterpret_cast<U*>(bytes_.data() + PlanType::offset(index, batch_));
     }
     template <class U = T>
     [[nodiscard]] U* at(std::size_t stage, Slot slot) {
         return at<U>(PlanType::index(stage, slot));
     }
-    [[nodiscard]] T* scratch() { return reinterpret_cast<T*>(block_.data() + PlanType::scratch_offset(batch_)); }
+    [[nodiscard]] T* scratch() { return reinterpret_cast<T*>(bytes_.data() + PlanType::scratch_offset(batch_)); }
 
     /// The network's output: logits of `samples` samples, valid after forward until the next pass.
     [[nodiscard]] std::span<const T> output(int samples) {
@@ -62,13 +78,14 @@ class Workspace {
   private:
     static int at_least_one(const char* what, int value) {
         if (value < 1) {
-            throw ArgumentError(std::string{what} + " is " + std::to_string(value) + "; expected at least 1");
+            raise(ArgumentError(std::string{what} + " is " + std::to_string(value) + "; expected at least 1"));
         }
         return value;
     }
 
     int batch_, threads_;
-    AlignedArray<std::byte> block_;
+    AlignedArray<std::byte> own_;
+    std::span<std::byte> bytes_;
 };
 
 }  // namespace ctnn::inline CTNN_ISA

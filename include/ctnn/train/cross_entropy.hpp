@@ -29,19 +29,20 @@ struct CrossEntropy {
     /// Throws ArgumentError.
     void validate() const {
         if (!(label_smoothing >= 0.0 && label_smoothing <= 1.0)) {
-            throw ArgumentError("label_smoothing is " + std::to_string(label_smoothing) + ", expected 0 to 1");
+            raise(ArgumentError("label_smoothing is " + std::to_string(label_smoothing) + ", expected 0 to 1"));
         }
         for (const double w : class_weights) {
             if (!(std::isfinite(w) && w >= 0.0)) {
-                throw ArgumentError("a class weight is " + std::to_string(w) + ", expected finite numbers, at least 0");
+                raise(
+                    ArgumentError("a class weight is " + std::to_string(w) + ", expected finite numbers, at least 0"));
             }
         }
     }
     /// Throws ArgumentError where there are class weights, but not one a class.
     void check_classes(int classes) const {
         if (!class_weights.empty() && class_weights.size() != static_cast<std::size_t>(classes)) {
-            throw ArgumentError(std::to_string(class_weights.size()) + " class weights, expected one for each of " +
-                                std::to_string(classes) + " classes");
+            raise(ArgumentError(std::to_string(class_weights.size()) + " class weights, expected one for each of " +
+                                std::to_string(classes) + " classes"));
         }
     }
     [[nodiscard]] double weight(std::int32_t label) const {

@@ -57,7 +57,7 @@ template <class AnyModel, Network Net, class F>
 void predict(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net, float>>& workspace,
              const EvaluateOptions& options, F&& f) {
     if (loader.shape() != Net::input_shape) {
-        throw ArgumentError("the loader's batches do not have the shape of the network's input");
+        raise(ArgumentError("the loader's batches do not have the shape of the network's input"));
     }
     loader.start_epoch(0);
     const std::vector<detail::View> views = detail::views(options);
@@ -108,7 +108,7 @@ template <class AnyModel, Network Net>
 Metrics evaluate(const AnyModel& model, const Dataset& data, std::vector<std::uint32_t> indices,
                  Workspace<Inference<Net, float>>& workspace, const EvaluateOptions& options = {}) {
     if (data.shape != Net::input_shape || data.classes() > Net::classes) {
-        throw ArgumentError("the data set's images or classes do not fit the network");
+        raise(ArgumentError("the data set's images or classes do not fit the network"));
     }
     BatchLoader loader{data, std::move(indices), {.batch_size = workspace.batch(), .shuffle = false}};
     return evaluate(model, loader, workspace, options);

@@ -45,10 +45,10 @@ inline TrainerSettings lars_paper_recipe(int batch, bool batch_norm) {
         s.batch_size = batch;
         return s;
     }
-    throw ArgumentError(
-        fmt::format("the LARS paper has no rate for batches of {}, expected one of 512, 4096, 8192, "
-                    "16384, 32768",
-                    batch));
+    raise(
+        ArgumentError(fmt::format("the LARS paper has no rate for batches of {}, expected one of 512, 4096, 8192, "
+                                  "16384, 32768",
+                                  batch)));
 }
 
 }  // namespace ctnn::inline CTNN_ISA

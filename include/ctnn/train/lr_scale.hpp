@@ -60,19 +60,19 @@ template <class Net>
 void check_lr_scales(std::span<const LrScale> scales) {
     for (const LrScale& scale : scales) {
         if (!(std::isfinite(scale.factor) && scale.factor >= 0.0) || scale.from_epoch < 0) {
-            throw ArgumentError(
+            raise(ArgumentError(
                 fmt::format("lr_scales: '{}' has factor {} from epoch {}, expected finite numbers, at least 0",
-                            scale.tensors, scale.factor, scale.from_epoch));
+                            scale.tensors, scale.factor, scale.from_epoch)));
         }
         bool known = false;
         for (const ParameterSlot& slot : ParameterLayout<Net>::slots) {
             known = known || detail::applies<Net>(scale, slot);
         }
         if (!known) {
-            throw ArgumentError(
+            raise(ArgumentError(
                 fmt::format("lr_scales: no tensor is '{}', expected a name such as '{}' or a kind of layer such as "
                             "'Conv2d.bias'",
-                            scale.tensors, ParameterLayout<Net>::slots[0].name.view()));
+                            scale.tensors, ParameterLayout<Net>::slots[0].name.view())));
         }
     }
 }

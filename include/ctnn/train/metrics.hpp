@@ -21,7 +21,7 @@ class Metrics {
     /// Throws ArgumentError on fewer than one class.
     explicit Metrics(int classes) : classes_{classes} {
         if (classes < 1) {
-            throw ArgumentError("metrics: " + std::to_string(classes) + " classes, expected at least 1");
+            raise(ArgumentError("metrics: " + std::to_string(classes) + " classes, expected at least 1"));
         }
         confusion_.resize(static_cast<std::size_t>(classes) * static_cast<std::size_t>(classes));
     }
@@ -54,8 +54,8 @@ class Metrics {
     /// Adds what another counted. Throws ArgumentError where the numbers of classes differ.
     void merge(const Metrics& other) {
         if (other.classes_ != classes_) {
-            throw ArgumentError("metrics: " + std::to_string(other.classes_) + " classes cannot be merged into " +
-                                std::to_string(classes_));
+            raise(ArgumentError("metrics: " + std::to_string(other.classes_) + " classes cannot be merged into " +
+                                std::to_string(classes_)));
         }
         for (std::size_t i = 0; i < confusion_.size(); ++i) { confusion_[i] += other.confusion_[i]; }
         top5_ += other.top5_;
@@ -73,8 +73,8 @@ class Metrics {
     [[nodiscard]] std::int64_t confusion(int truth, int predicted) const {
         for (const int c : {truth, predicted}) {
             if (c < 0 || c >= classes_) {
-                throw ArgumentError("metrics: class " + std::to_string(c) + ", expected 0 to " +
-                                    std::to_string(classes_ - 1));
+                raise(ArgumentError("metrics: class " + std::to_string(c) + ", expected 0 to " +
+                                    std::to_string(classes_ - 1)));
             }
         }
         return at(truth, predicted);

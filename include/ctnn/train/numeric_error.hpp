@@ -20,7 +20,7 @@ namespace ctnn::inline CTNN_ISA {
 namespace detail {
 
 [[noreturn]] inline void throw_not_finite(std::int64_t step, const char* what, const std::string& where) {
-    throw NumericError(fmt::format("step {}: the {} is not finite; {}", std::to_string(step), what, where));
+    raise(NumericError(fmt::format("step {}: the {} is not finite; {}", std::to_string(step), what, where)));
 }
 
 /// The name of the first tensor with a number that is not finite, or nothing.

@@ -60,7 +60,7 @@ auto named(const Names& names, std::string_view what, std::string_view text) {
         if (known == text) { return value; }
         (valid += valid.empty() ? "" : ", ") += known;
     }
-    throw ArgumentError(fmt::format("unknown {} '{}', expected one of {}", what, text, valid));
+    raise(ArgumentError(fmt::format("unknown {} '{}', expected one of {}", what, text, valid)));
 }
 }  // namespace detail
 
@@ -105,7 +105,7 @@ struct Schedule {
     /// Throws ArgumentError that names the first setting outside its range.
     void validate() const {
         const auto require = [](bool good, std::string_view what, double value, std::string_view range) {
-            if (!good) { throw ArgumentError(fmt::format("schedule: {} is {}, expected {}", what, value, range)); }
+            if (!good) { raise(ArgumentError(fmt::format("schedule: {} is {}, expected {}", what, value, range))); }
         };
         const auto positive = [](double x) { return std::isfinite(x) && x > 0.0; };
         require(std::isfinite(lr) && lr >= 0.0, "lr", lr, "a finite number, at least 0");

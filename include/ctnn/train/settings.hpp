@@ -40,11 +40,11 @@ struct TrainerSettings {
         std::visit([](const auto& l) { l.validate(); }, loss);
         std::visit([](const auto& o) { o.validate(); }, optimizer);
         schedule.validate();
-        if (batch_size < 1) { throw ArgumentError(fmt::format("batch size is {}; expected at least 1", batch_size)); }
+        if (batch_size < 1) { raise(ArgumentError(fmt::format("batch size is {}; expected at least 1", batch_size))); }
         if (micro_batch < 0) {
-            throw ArgumentError(fmt::format("micro_batch is {}, expected at least 0", micro_batch));
+            raise(ArgumentError(fmt::format("micro_batch is {}, expected at least 0", micro_batch)));
         }
-        if (ema_every < 1) { throw ArgumentError(fmt::format("ema_every is {}, expected at least 1", ema_every)); }
+        if (ema_every < 1) { raise(ArgumentError(fmt::format("ema_every is {}, expected at least 1", ema_every))); }
         detail::require_setting("trainer", "clip_norm", clip_norm);
         detail::require_setting("trainer", "ema_decay", ema_decay, 1.0);
     }

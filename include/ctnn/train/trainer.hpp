@@ -89,7 +89,7 @@ class Trainer {
     /// The same with targets, [sample][output], for the loss Mse.
     StepResult step(const T* images, std::span<const T> targets, const std::uint32_t* ids, double lr) {
         const std::size_t samples = detail::rows_of(targets.size(), Net::classes);
-        if (!std::holds_alternative<Mse>(settings_.loss)) { throw ArgumentError("only Mse takes targets"); }
+        if (!std::holds_alternative<Mse>(settings_.loss)) { raise(ArgumentError("only Mse takes targets")); }
         return step_to(images, {{}, targets, static_cast<double>(samples)}, samples, ids, lr);
     }
 
@@ -100,7 +100,7 @@ class Trainer {
     template <class AfterStep>
     StepResult train_epoch(BatchLoader& loader, AfterStep&& after_step) {
         if (loader.shape() != Net::input_shape) {
-            throw ArgumentError("the loader's batches do not have the shape of the network's input");
+            raise(ArgumentError("the loader's batches do not have the shape of the network's input"));
         }
         StepResult total;
         total.loss = progress_.loss;
@@ -190,8 +190,8 @@ class Trainer {
     StepResult step_to(const T* images, const Targets& targets, std::size_t samples, const std::uint32_t* ids,
                        double lr) {
         if (samples < 1 || samples > places_.size()) {
-            throw ArgumentError("a batch of " + std::to_string(samples) + " samples; expected 1 to " +
-                                std::to_string(places_.size()) + ", the trainer's batch size");
+            raise(ArgumentError("a batch of " + std::to_string(samples) + " samples; expected 1 to " +
+                                std::to_string(places_.size()) + ", the trainer's batch size"));
         }
         // Samples without ids are told apart by the step, so that no two steps draw the same masks.
         const auto drawn = static_cast<std::uint32_t>(ids != nullptr ? progress_.epoch : progress_.step);
