@@ -21,6 +21,7 @@ struct TrainRequest {
     int stop_after = 0;            ///< epochs; 0: all
     bool tensorboard = true;       ///< whether to write event files
     int histogram_every = 100;     ///< steps between histograms in them; 0: none
+    bool report = true;            ///< whether a run that is complete gets report.html
     std::string program;           ///< how the tool was called
 };
 

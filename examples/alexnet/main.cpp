@@ -25,6 +25,7 @@
 #include "networks.hpp"
 #include "options.hpp"
 #include "predict.hpp"
+#include "report.hpp"
 
 namespace alexnet {
 
@@ -41,6 +42,7 @@ constexpr const char* examples = R"(Examples:
   alexnet train --resume runs/small-cifar10        go on with a run that was stopped
   alexnet eval --weights runs/small-cifar10/best.safetensors
   alexnet predict --weights runs/small-cifar10/best.safetensors --image cat.jpg
+  alexnet report runs/small-cifar10                what there is to see of a run, as an HTML file
   alexnet info --all                               layers, shapes, memory
   alexnet convert, alexnet export                  data sets and weights in other forms; see their --help)";
 
@@ -52,10 +54,12 @@ constexpr const char* train_examples = R"(Examples:
   alexnet train --model bn --optimizer lars --batch-size 4096 --micro-batch 128
   alexnet train --config examples/recipes/cifar_alexnet.toml --epochs 60
   alexnet train --resume runs/small-cifar10 --threads 1
+  alexnet report runs/small-cifar10 runs/small-cifar10-2     compare two runs
 
 A run's folder has run.json (settings and versions), metrics.csv (a row an epoch), last.safetensors, best.safetensors and
-trainer.safetensors, from which --resume goes on, and event files for tensorboard --logdir runs. Ctrl-C finishes the step
-and saves; a second one leaves at once.)";
+trainer.safetensors, from which --resume goes on, and event files for tensorboard --logdir runs. A run that is complete
+has report.html, a page to open in a browser; --no-report leaves it out. Ctrl-C finishes the step and saves; a second one
+leaves at once.)";
 
 constexpr const char* eval_examples = R"(Examples:
   alexnet eval --weights runs/small-cifar10/best.safetensors
@@ -104,6 +108,7 @@ int run(int argc, char** argv) {
     train_app
         .add_option("--histogram-every", request.histogram_every, "steps between histograms in that (100; 0: none)")
         ->check(at_least(0, "NONNEGATIVE"));
+    train_app.add_flag("--report,!--no-report", request.report, "write report.html when the run is complete (on)");
     train_app.add_flag("--quiet", quiet, "print the end alone");
     add_threads_option(train_app, threads);
 
@@ -138,7 +143,7 @@ int run(int argc, char** argv) {
         ->capture_default_str();
     add_threads_option(info_app, threads);
 
-    const auto predict = add_predict_command(app, quiet);
+    const auto predict = add_predict_command(app, quiet), report = add_report_command(app);
     const auto convert = add_convert_command(app), export_header = add_export_command(app);
 
     try {
@@ -155,10 +160,11 @@ int run(int argc, char** argv) {
 
     if (app.get_subcommands().empty()) {
         throw ctnn::ArgumentError(
-            "found no subcommand, expected train, eval, predict, info, convert or export; see alexnet --help");
+            "found no subcommand, expected train, eval, predict, report, info, convert or export; see alexnet --help");
     }
     Terminal terminal{quiet};
     if (const auto status = predict(terminal)) { return *status; }
+    if (const auto status = report(terminal)) { return *status; }
     if (convert(terminal) || export_header(terminal)) { return 0; }
     if (info_app.parsed()) {
         info.threads = threads;

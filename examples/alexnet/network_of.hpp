@@ -91,6 +91,7 @@ NetworkInfo network_info() {
     using Training = ctnn::Training<Net>;
     NetworkInfo info{.layers = std::span{Net::description.layers}.first(Net::layer_count),
                      .stages = {},
+                     .slots = ctnn::ParameterLayout<Net>::slots,
                      .parameters = Net::parameter_count,
                      .multiply_adds = Net::multiply_adds,
                      .parameter_bytes = ctnn::Parameters<Net>::size * sizeof(float),

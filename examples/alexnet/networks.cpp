@@ -1,10 +1,24 @@
 #include "networks.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <string>
 
 #include <ctnn/core/error.hpp>
 
 namespace alexnet {
+
+std::size_t NetworkInfo::stage_of(std::size_t layer) const {
+    std::size_t stage = 0;
+    while (stage + 1 < stages.size() && layer >= stages[stage + 1].first) { ++stage; }
+    return stage;
+}
+
+void require_finite(std::span<const float> outputs, const std::filesystem::path& weights) {
+    if (!std::ranges::all_of(outputs, [](float x) { return std::isfinite(x); })) {
+        throw ctnn::FileError(weights.string() + ": found outputs that are not finite, expected numbers");
+    }
+}
 
 const NetworkEntry& find_network(std::string_view name) {
     std::string known;

@@ -64,13 +64,17 @@ struct PlanBytes {
     }
 };
 
-/// What `alexnet info` prints.
+/// What `alexnet info` prints, and the report.
 struct NetworkInfo {
     std::span<const ctnn::LayerInfo> layers;
     std::vector<std::pair<std::size_t, std::size_t>> stages;  ///< layers [begin, end) of each
+    std::span<const ctnn::ParameterSlot> slots;               ///< parameter tensors in the order of files
     std::int64_t parameters, multiply_adds;
     std::size_t parameter_bytes;  ///< of the arena
     PlanBytes training, inference;
+
+    /// The stage that a layer runs in.
+    [[nodiscard]] std::size_t stage_of(std::size_t layer) const;
 };
 
 /// Settings with which a network trains well.
@@ -110,6 +114,9 @@ struct NetworkEntry {
                     const std::function<bool(const ctnn::MiniBatch&, std::span<const float>)>& f);
     Conversions conversions;
 };
+
+/// Throws FileError that names the weights where they make outputs that are not finite.
+void require_finite(std::span<const float> outputs, const std::filesystem::path& weights);
 
 /// All of them, in the order in which they are listed.
 std::span<const NetworkEntry> networks();

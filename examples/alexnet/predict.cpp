@@ -1,7 +1,6 @@
 #include "predict.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -197,9 +196,7 @@ int predict(const Request& request, Terminal& terminal) {
     ProgressBar bar{terminal, "predicting", size};
     std::int64_t done = 0, unreadable = 0;
     const auto add = [&](const ctnn::MiniBatch& batch, std::span<const float> logits) {
-        if (!std::ranges::all_of(logits, [](float x) { return std::isfinite(x); })) {
-            throw ctnn::FileError(request.weights.string() + ": found outputs that are not finite, expected numbers");
-        }
+        require_finite(logits, request.weights);
         ranking.set(logits, request.threads);
         for (std::size_t i = 0; i < batch.ids.size(); ++i) {
             const std::string file = images.paths()[batch.ids[i]].string();

@@ -13,6 +13,8 @@
 #include <ctnn/io/file.hpp>
 #include <ctnn/io/json.hpp>
 
+#include "utf8.hpp"
+
 namespace alexnet {
 
 namespace {
@@ -76,14 +78,6 @@ class TextWriter : public PredictionWriter {
     Terminal& terminal_;
     std::optional<ctnn::detail::TemporaryFile> file_;
 };
-
-std::string utf8(std::string_view text) {
-    std::string out;
-    for (std::size_t good = 0; (good = ctnn::detail::utf8_prefix(text)) < text.size(); text.remove_prefix(good + 1)) {
-        (out += text.substr(0, good)) += "\xEF\xBF\xBD";
-    }
-    return out += text;
-}
 
 class JsonText final : public TextWriter {
   public:

@@ -97,7 +97,7 @@ void RunFolder::remove_temporaries() const {
     for (const fs::path& file : left) { fs::remove(file, ignored); }
 }
 
-std::array<fs::path, 5> RunFolder::files() const { return {settings(), table(), state(), last(), best()}; }
+std::array<fs::path, 6> RunFolder::files() const { return {settings(), table(), state(), last(), best(), report()}; }
 
 RunSettings RunFolder::read_settings_of(const fs::path& file) {
     const std::string place = file.string();
@@ -105,10 +105,33 @@ RunSettings RunFolder::read_settings_of(const fs::path& file) {
     return run_settings(json.field<ctnn::Json::Object>("settings", place), place + ": key \"settings\"");
 }
 
+ctnn::Json::Object RunFolder::read_about() const {
+    const std::string place = settings().string();
+    const ctnn::Json json = ctnn::parse_json(read_text(place), place);
+    auto about = json.get<ctnn::Json::Object>(place);
+    std::erase_if(about, [](const auto& member) { return member.first == "settings"; });
+    return about;
+}
+
 RunFolder RunFolder::open(const fs::path& path, int epochs) {
     RunFolder folder{path};
     folder.remove_temporaries();
-    const std::string place = folder.table().string();
+    folder.read_rows(epochs);
+    return folder;
+}
+
+RunFolder RunFolder::look_at(const fs::path& path) {
+    RunFolder folder{path};
+    std::error_code ignored;
+    if (!fs::exists(folder.settings(), ignored)) {
+        throw ctnn::FileError(path.string() + ": found no run.json there, expected the folder of a run");
+    }
+    folder.read_rows(std::nullopt);
+    return folder;
+}
+
+void RunFolder::read_rows(std::optional<int> epochs) {
+    const std::string place = table().string();
     std::istringstream text{read_text(place)};
     std::string line;
     std::getline(text, line);
@@ -116,14 +139,14 @@ RunFolder RunFolder::open(const fs::path& path, int epochs) {
         throw ctnn::FileError(fmt::format("{}: line 1: found {}, expected {}", place, ctnn::detail::shown(line),
                                           ctnn::detail::shown(csv_header)));
     }
-    for (int epoch = 1; epoch <= epochs; ++epoch) {
+    for (int epoch = 1; !epochs || epoch <= *epochs; ++epoch) {
         const std::string at = fmt::format("{}: line {}", place, epoch + 1);
         if (!std::getline(text, line)) {
-            throw ctnn::FileError(fmt::format("{}: found the end of the file, expected epochs up to {}", at, epochs));
+            if (!epochs) { return; }
+            throw ctnn::FileError(fmt::format("{}: found the end of the file, expected epochs up to {}", at, *epochs));
         }
-        folder.rows_.push_back(parse_row(line, at, epoch));
+        rows_.push_back(parse_row(line, at, epoch));
     }
-    return folder;
 }
 
 fs::path RunFolder::free_name(const RunSettings& settings) {

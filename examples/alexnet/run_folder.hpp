@@ -3,6 +3,7 @@
 
 #include <array>
 #include <filesystem>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -29,6 +30,7 @@ struct EpochRow {
 /// | last.safetensors | the weights behind the last epoch, or behind the last step of an interrupted run |
 /// | best.safetensors | the weights of the epoch with the highest accuracy |
 /// | trainer.safetensors | everything that resuming needs |
+/// | report.html | what there is to see of a run that is complete |
 /// | events.out.tfevents.… | curves, histograms and pictures for TensorBoard |
 class RunFolder {
   public:
@@ -42,9 +44,13 @@ class RunFolder {
     /// The folder of a run that has `epochs` epochs behind it: rows of later ones, which a killed run may have left,
     /// are forgotten. Throws FileError.
     static RunFolder open(const std::filesystem::path& path, int epochs);
+    /// The folder of a run as it is, for one who changes nothing: it may be in progress. Throws FileError.
+    static RunFolder look_at(const std::filesystem::path& path);
     static RunSettings read_settings(const std::filesystem::path& path) { return read_settings_of(path / "run.json"); }
     /// Those in a file run.json.
     static RunSettings read_settings_of(const std::filesystem::path& file);
+    /// What run.json says beside the settings. Throws FileError.
+    [[nodiscard]] ctnn::Json::Object read_about() const;
 
     /// A name below runs/ that is not taken.
     static std::filesystem::path free_name(const RunSettings& settings);
@@ -55,6 +61,7 @@ class RunFolder {
     [[nodiscard]] std::filesystem::path state() const { return state(path_); }
     [[nodiscard]] std::filesystem::path table() const { return path_ / "metrics.csv"; }
     [[nodiscard]] std::filesystem::path settings() const { return path_ / "run.json"; }
+    [[nodiscard]] std::filesystem::path report() const { return path_ / "report.html"; }
     static std::filesystem::path state(const std::filesystem::path& path) { return path / "trainer.safetensors"; }
 
     void add(const EpochRow& row);
@@ -64,10 +71,12 @@ class RunFolder {
 
   private:
     explicit RunFolder(std::filesystem::path path) : path_{std::move(path)} {}
+    /// The first `epochs` rows, or all of them.
+    void read_rows(std::optional<int> epochs);
     void write_rows() const;
     /// Those that a killed run was writing.
     void remove_temporaries() const;
-    [[nodiscard]] std::array<std::filesystem::path, 5> files() const;
+    [[nodiscard]] std::array<std::filesystem::path, 6> files() const;
 
     std::filesystem::path path_;
     std::vector<EpochRow> rows_;

@@ -9,6 +9,7 @@
 
 #include <ctnn/data/loader_options.hpp>
 #include <ctnn/io/json.hpp>
+#include <ctnn/train/evaluate.hpp>
 #include <ctnn/train/settings.hpp>
 
 namespace alexnet {
@@ -26,6 +27,8 @@ struct RunSettings {
     bool whiten = false;           ///< the first convolution begins as filters that whiten patches, and stays
     ctnn::LoaderOptions loader{.augment = true};
     ctnn::TrainerSettings trainer{};
+
+    [[nodiscard]] ctnn::EvaluateOptions views() const { return {.flip = test_flip, .shift = test_shift}; }
 };
 
 /// Options of the loader that follow from other settings.

@@ -1,8 +1,10 @@
 // alexnet train: the loop over epochs, and what it leaves behind.
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -14,8 +16,10 @@
 
 #include "commands.hpp"
 #include "data.hpp"
+#include "evaluation.hpp"
 #include "interrupt.hpp"
 #include "networks.hpp"
+#include "report.hpp"
 #include "run_folder.hpp"
 #include "train_log.hpp"
 
@@ -46,15 +50,6 @@ ctnn::LoaderOptions loader_options(const RunSettings& settings, ctnn::Shape shap
     options.shape = shape;
     options.workers = workers;
     return options;
-}
-
-/// Batches to evaluate: of the same sizes as passes of the training, and nothing left to chance.
-ctnn::LoaderOptions evaluation_options(const RunSettings& settings, ctnn::Shape shape, int workers) {
-    return {.batch_size = settings.trainer.pass_size(),
-            .shuffle = false,
-            .shape = shape,
-            .shorter_side = settings.loader.shorter_side,
-            .workers = workers};
 }
 
 /// Images of no more classes than the network has outputs.
@@ -215,7 +210,7 @@ class Run {
     }
     ctnn::Metrics evaluate(const Evaluated& what) {
         ctnn::BatchLoader loader{what.images, what.indices, what.options};
-        return network_->evaluate(loader, {.flip = settings_.test_flip, .shift = settings_.test_shift});
+        return network_->evaluate(loader, settings_.views());
     }
     [[nodiscard]] bool has_validation() const { return !parts_.second.empty(); }
 
@@ -252,11 +247,27 @@ class Run {
         terminal_.transient("evaluating");
         print_metrics(test_ ? *test_ : evaluate(test_images()), data_.test->class_names(), terminal_);
         if (log_) { log_->end(); }
+        const bool report = request_.report && write_report();
         const EpochRow& best = *folder_.best_row();
-        terminal_.result(fmt::format(
-            "results in {}: best.safetensors (epoch {}, {} accuracy {:.2f} %), last.safetensors, "
-            "metrics.csv, run.json",
-            folder_.path().string(), best.epoch, has_validation() ? "validation" : "test", 100 * best.eval_accuracy));
+        terminal_.result(
+            fmt::format("results in {}: best.safetensors (epoch {}, {} accuracy {:.2f} %), last.safetensors, "
+                        "metrics.csv, run.json{}",
+                        folder_.path().string(), best.epoch, has_validation() ? "validation" : "test",
+                        100 * best.eval_accuracy, report ? ", report.html" : ""));
+    }
+    /// The run is complete whether its report can be written or not.
+    bool write_report() {
+        std::string reason = "interrupted";
+        try {
+            const ReportRequest request{.runs = {folder_.path()},
+                                        .out = {},
+                                        .data_dir = data_dir_,
+                                        .threads = request_.threads,
+                                        .workers = request_.workers};
+            if (alexnet::write_report(request, data_.test.get(), terminal_)) { return true; }
+        } catch (const std::exception& error) { reason = error.what(); }
+        terminal_.error(fmt::format("{}; the run is complete, but without a report", reason));
+        return false;
     }
     void say_how_to_resume() {
         terminal_.result(fmt::format("to go on: {} train --resume {}", request_.program, folder_.path().string()));

@@ -117,10 +117,19 @@ def decode_png(data):
     rows, above = [], bytes(stride)
     for y in range(height):
         how, line = lines[y * (1 + stride)], bytearray(lines[y * (1 + stride) + 1:(y + 1) * (1 + stride)])
-        for x in range(stride):
-            left, up, corner = (line[x - channels], above[x], above[x - channels]) if x >= channels else (0, above[x], 0)
-            nearest = min((left, up, corner), key=lambda v: abs(left + up - corner - v))  # Paeth; the first among equals
-            line[x] = (line[x] + (0, left, up, (left + up) // 2, nearest)[how]) & 0xFF
+        if how == 2:
+            line = bytes((a + b) & 0xFF for a, b in zip(line, above))
+        elif how != 0:
+            for x in range(stride):
+                left, up, corner = (line[x - channels], above[x], above[x - channels]) if x >= channels else (0, above[x], 0)
+                if how == 1:
+                    near = left
+                elif how == 3:
+                    near = (left + up) // 2
+                else:  # Paeth's: the first among equals
+                    to_left, to_up, to_corner = abs(up - corner), abs(left - corner), abs(left + up - 2 * corner)
+                    near = left if to_left <= to_up and to_left <= to_corner else up if to_up <= to_corner else corner
+                line[x] = (line[x] + near) & 0xFF
         above = bytes(line)
         rows.append(above)
     return height, width, channels, rows

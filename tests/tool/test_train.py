@@ -13,7 +13,7 @@ from tool import BINARY, SHORT, ToolTest, content, safetensors
 class Train(ToolTest):
     def test_a_run_leaves_its_files_and_eval_agrees(self):
         output = self.run_tool(*SHORT, "--out", "run", "--seed", "3")
-        events, = set(os.listdir(self.path("run"))) - self.files("run").keys()
+        events, = set(os.listdir(self.path("run"))) - self.files("run").keys() - {"report.html"}
         self.assertRegex(events, r"\Aevents\.out\.tfevents\.\d{10}\.\S+\.\d+\.0\Z")
         self.assertEqual(list(self.files("run")),
                          ["best.safetensors", "last.safetensors", "metrics.csv", "run.json", "trainer.safetensors"])
@@ -174,7 +174,7 @@ class Terminal(ToolTest):
         self.assertEqual(len(re.findall(r"^ +[12] ", output, re.M)), 2)
 
     def test_help_has_examples(self):
-        for command in [], ["train"], ["eval"], ["info"]:
+        for command in [], ["train"], ["eval"], ["report"], ["info"]:
             self.assertIn("Examples:\n  alexnet ", self.run_tool(*command, "--help"))
         self.assertRegex(self.run_tool("--version"), r"\A\d+\.\d+\.\d+\n\Z")
 
