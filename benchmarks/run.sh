@@ -19,13 +19,14 @@ esac
 python=/usr/bin/python3
 [ -x "$python" ] || python=python3
 
-examples/require_packages.sh benchmarks/run.sh g++ cmake ninja-build libxsimd-dev libfmt-dev python3
+examples/require_packages.sh benchmarks/run.sh g++ cmake ninja-build libxsimd-dev libfmt-dev libpng-dev \
+    libjpeg-dev zlib1g-dev libcli11-dev python3
 
 # Figures of an earlier run must not pass for those of this one.
 rm -rf "$results"
 mkdir -p "$results"
-cmake -B "$build" --preset release -DCTNN_TESTS=OFF -DCTNN_EXAMPLES=OFF -DCTNN_WERROR=OFF
-cmake --build "$build" --target ctnn_bench
+cmake -B "$build" --preset release -DCTNN_TESTS=OFF -DCTNN_WERROR=OFF -DCTNN_ALEXNET_NETWORKS=lrn
+cmake --build "$build" --target ctnn_bench alexnet
 bench=$build/benchmarks/ctnn_bench
 
 cores=$(nproc)
@@ -40,6 +41,7 @@ done
 "$python" benchmarks/compare.py "$bench" --threads "$cores" --rounds "$rounds" --python "$python" \
     --json "$results/compare.json"
 "$python" benchmarks/compile.py --json "$results/compile.json"
+"$python" benchmarks/startup.py "$build/examples/alexnet/alexnet" --rounds "$rounds" --json "$results/startup.json"
 
 [ "$page" = docs/performance.md ] || cp docs/performance.md "$page"
 exec "$python" benchmarks/report.py "$results"/*.json --page "$page"

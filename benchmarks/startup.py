@@ -123,7 +123,7 @@ def main():
     for what, values in times.items():
         values.sort()
         print(f"| {what} | {values[0]:.0f} | {values[len(values) // 10]:.0f} | {statistics.median(values):.0f} |")
-    write_figures(options.json, {"machine": machine(), "threads": options.threads, "milliseconds": times})
+    write_figures(options.json, {"benchmark": "startup", "machine": machine(), "threads": options.threads, "milliseconds": times})
 
 
 main()

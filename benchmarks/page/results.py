@@ -14,6 +14,7 @@ class Results:
         self.steps = {}  # threads: what `ctnn_bench steps` wrote
         self.compare = {}  # network: (what compare.py wrote, its rows of the network)
         self.compile = None  # what compile.py wrote
+        self.startup = None  # what startup.py wrote
         for path in paths:
             try:
                 data = json.loads(pathlib.Path(path).read_text("utf-8"))
@@ -31,8 +32,10 @@ class Results:
                         self.compare[network] = (data, [row for row in data["compare"] if row["network"] == network])
                 elif kind == "compile":
                     self.compile = data
+                elif kind == "startup":
+                    self.startup = data
                 else:
-                    raise ValueError(f"found the benchmark '{kind}', expected kernels, streams, steps, compare or compile")
+                    raise ValueError(f"found the benchmark '{kind}', expected kernels, streams, steps, compare, compile or startup")
             except OSError as error:
                 raise ValueError(f"{path}: {error.strerror}") from error
             except (KeyError, TypeError) as error:
@@ -43,7 +46,7 @@ class Results:
     def all_machines(self):
         """What every file says of its machine, files of C++ programs first."""
         files = [*self.kernels.values(), *self.streams.values(), *self.steps.values(), *(data for data, _ in self.compare.values())]
-        return [data["machine"] for data in files + ([self.compile] if self.compile else [])]
+        return [data["machine"] for data in files + [data for data in (self.compile, self.startup) if data]]
 
 
 def speed(row, times=None):

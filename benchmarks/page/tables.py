@@ -100,5 +100,16 @@ def compile_part(results):
     return f"At `{results.compile['flags']}`:\n\n{table(heading, rows)}"
 
 
+def startup_part(results):
+    if results.startup is None:
+        return None
+    rows = []
+    for what, times in results.startup["milliseconds"].items():
+        times = sorted(times)
+        rows.append((what, len(times), *(f"{x:.0f}" for x in (times[0], times[len(times) // 10], times[len(times) // 2]))))
+    heading = ("milliseconds", "runs:", "fastest:", "tenth percentile:", "median:")
+    return f"On {on_threads(results.startup['threads'])}:\n\n{table(heading, rows)}"
+
+
 PARTS = {"machine": machine_part, "goals": goals_part, "compare": compare_part, "steps": steps_part,
-         "kernels": kernels_part, "streams": streams_part, "compile": compile_part}
+         "kernels": kernels_part, "streams": streams_part, "compile": compile_part, "startup": startup_part}
