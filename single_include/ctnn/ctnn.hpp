@@ -1563,8 +1563,7 @@ struct Augmentation {
     void validate() const {
         const auto expect = [](bool good, const char* what, double value, const char* expected) {
             if (!good) {
-                raise(ArgumentError{std::string{"augmentation: "} + what + " is " + std::to_string(value) +
-                                    ", expected " + expected});
+                raise(ArgumentError{fmt::format("augmentation: {} is {}, expected {}", what, value, expected)});
             }
         };
         expect(scale_min > 0 && scale_min <= 1, "scale_min", scale_min, "more than 0 and at most 1");
@@ -1687,8 +1686,7 @@ struct LoaderOptions {
     void validate() const {
         const auto expect = [](bool good, const char* what, auto value, const std::string& expected) {
             if (!good) {
-                raise(ArgumentError{std::string{"batch loader: "} + what + " is " + std::to_string(value) +
-                                    ", expected " + expected});
+                raise(ArgumentError{fmt::format("batch loader: {} is {}, expected {}", what, value, expected)});
             }
         };
         expect(batch_size >= 1, "batch_size", batch_size, "at least 1");

@@ -7,7 +7,8 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <string>
+
+#include <fmt/format.h>
 
 #include <ctnn/core/error.hpp>
 #include <ctnn/core/random.hpp>
@@ -44,8 +45,7 @@ struct Augmentation {
     void validate() const {
         const auto expect = [](bool good, const char* what, double value, const char* expected) {
             if (!good) {
-                raise(ArgumentError{std::string{"augmentation: "} + what + " is " + std::to_string(value) +
-                                    ", expected " + expected});
+                raise(ArgumentError{fmt::format("augmentation: {} is {}, expected {}", what, value, expected)});
             }
         };
         expect(scale_min > 0 && scale_min <= 1, "scale_min", scale_min, "more than 0 and at most 1");

@@ -7,6 +7,8 @@
 #include <string>
 #include <type_traits>
 
+#include <fmt/format.h>
+
 #include <ctnn/core/error.hpp>
 #include <ctnn/core/shape.hpp>
 #include <ctnn/data/augment.hpp>
@@ -39,8 +41,7 @@ struct LoaderOptions {
     void validate() const {
         const auto expect = [](bool good, const char* what, auto value, const std::string& expected) {
             if (!good) {
-                raise(ArgumentError{std::string{"batch loader: "} + what + " is " + std::to_string(value) +
-                                    ", expected " + expected});
+                raise(ArgumentError{fmt::format("batch loader: {} is {}, expected {}", what, value, expected)});
             }
         };
         expect(batch_size >= 1, "batch_size", batch_size, "at least 1");
