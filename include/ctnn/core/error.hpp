@@ -31,9 +31,10 @@ class NumericError : public Error {
 };
 
 /// Throws `error`; all of ctnn's errors come through here. A program without exceptions (-fno-exceptions) ends here
-/// instead: with the same line on stderr, by std::abort.
+/// instead: with the same line on stderr, by std::abort. Cold, as a throw is, so that messages are not put together
+/// in the middle of what is hot.
 template <class E>
-[[noreturn]] void raise(const E& error) {
+[[noreturn, gnu::cold]] void raise(const E& error) {
 #if defined(__cpp_exceptions)
     throw error;
 #else
