@@ -37,7 +37,8 @@ class Properties:
 
 def copy(_, pattern, source, destination):
     """conan.tools.files.copy, of which the recipe needs no more."""
-    for path in pathlib.Path(source).rglob(pattern):
+    source = pathlib.Path(source)
+    for path in source.rglob(pattern) if "*" in pattern else [source / pattern]:
         to = pathlib.Path(destination) / path.relative_to(source)
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, to)
