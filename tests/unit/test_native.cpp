@@ -368,6 +368,29 @@ TEST_CASE("native: any changed byte of the header is refused, or changes nothing
     CHECK(refused > static_cast<int>(header) / 2);
 }
 
+TEST_CASE("native: padding that a file fills stays empty in a model", "[io][native]") {
+    const Scratch scratch;
+    save_native(scratch / "a", Model<Net>{Seed{1}}, {});
+    std::vector<std::byte> bytes = read_file(scratch / "a");
+    const std::size_t data = sizeof(float) * (Parameters<Net>::size + Buffers<Net>{}.span().size());
+    const std::vector<float> ones(data / sizeof(float), 1.0f);
+    std::ranges::copy(std::as_bytes(std::span{ones}), bytes.end() - static_cast<std::ptrdiff_t>(data));
+    write_file_atomically(scratch / "b", bytes);
+    Model<Net> model;
+    load_weights(scratch / "b", model);
+
+    std::int64_t numbers = 0;
+    for (const ParameterSlot& slot : ParameterLayout<Net>::slots) { numbers += slot.spec.dims.count(); }
+    REQUIRE(numbers < ParameterLayout<Net>::size);
+    CHECK(std::ranges::count(model.parameters().span(), 1.0f) == numbers);
+    CHECK(std::ranges::count(model.parameters().span(), 0.0f) == ParameterLayout<Net>::size - numbers);
+    save_weights(scratch / "c", model, {});
+    Model<Net> again;
+    load_weights(scratch / "c", again);
+    CHECK(std::ranges::equal(model.parameters().span(), again.parameters().span()));
+    CHECK(std::ranges::equal(model.buffers().span(), again.buffers().span()));
+}
+
 TEST_CASE("mapped file: the bytes of a file", "[io][native]") {
     const Scratch scratch;
     const std::string text = "some bytes";

@@ -119,14 +119,24 @@ class StateDict {
         }
     }
 
-    /// Reads an arena as it was in memory. Its padding is not looked at, for that of a model is zero.
-    static void read_stored(std::span<const std::byte> from, std::span<T> arena) {
+    /// Reads arenas as they were in memory. Their padding is not looked at, for a model's stays as it is.
+    static void read_stored(const detail::NativeArenas& from, Model<Net, T>& model) {
+        const auto copy = [](std::span<const std::byte> bytes, std::span<T> arena, std::int64_t offset) {
+            const auto at = static_cast<std::size_t>(offset);
+            std::memcpy(&arena[at], bytes.data() + at * sizeof(T), sizeof(T));
+        };
         for (const ParameterSlot& slot : Layout::slots) {
             detail::for_stored_and_canonical(slot.spec.dims, [&](std::int64_t stored, std::int64_t) {
-                const auto at = static_cast<std::size_t>(slot.offset + stored);
-                std::memcpy(&arena[at], from.data() + at * sizeof(T), sizeof(T));
+                copy(from.parameters, model.parameters().span(), slot.offset + stored);
             });
         }
+        for (const BufferSlot& slot : Layout::buffers) {
+            for (int c = 0; c < slot.channels; ++c) {
+                copy(from.buffers, model.buffers().span(), slot.mean_offset + c);
+                copy(from.buffers, model.buffers().span(), slot.variance_offset + c);
+            }
+        }
+        model.buffers().batches_tracked = from.batches_tracked;
     }
 
     /// Reads an arena that check_arena has passed.
@@ -184,9 +194,7 @@ ModelInfo load_weights(const std::filesystem::path& path, Model<Net, T>& model) 
     if (detail::is_native(file)) {
         const detail::NativeArenas arenas = detail::native_arenas(file, detail::native_layout<Net, T>);
         ModelInfo info = detail::read_info(file);
-        State::read_stored(arenas.parameters, model.parameters().span());
-        std::ranges::copy(arenas.buffers, std::as_writable_bytes(model.buffers().span()).begin());
-        model.buffers().batches_tracked = arenas.batches_tracked;
+        State::read_stored(arenas, model);
         return info;
     }
     State::check_arena(file);
