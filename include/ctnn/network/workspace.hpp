@@ -78,7 +78,8 @@ class Workspace {
   private:
     static int at_least_one(const char* what, int value) {
         if (value < 1) {
-            raise(ArgumentError(std::string{what} + " is " + std::to_string(value) + "; expected at least 1"));
+            raise(ArgumentError(
+                std::string{what}.append(" is ").append(std::to_string(value)).append("; expected at least 1")));
         }
         return value;
     }
