@@ -44,8 +44,6 @@ class Corpus {
     fs::path root_;
 };
 
-std::vector<std::byte> bytes_of(const fs::path& path) { return ctnn::read_file(path); }
-
 std::vector<std::byte> joined(std::span<const std::byte> a, std::span<const std::byte> b) {
     const std::size_t cut = a.size();
     std::vector<std::byte> all{static_cast<std::byte>(cut >> 8), static_cast<std::byte>(cut)};
@@ -84,7 +82,7 @@ void write(const Corpus& corpus) {
     ctnn::Model<fuzz::Net> model{ctnn::Seed{1}};
     const fs::path weights = corpus.file("weights", "good");
     ctnn::save_weights(weights, model, {"Net", {{0.5F}, {0.25F}}, {"cat", "dog \"1\""}});
-    corpus.add("safetensors", "weights", bytes_of(weights));
+    corpus.add("safetensors", "weights", ctnn::read_file(weights));
     ctnn::save_native(corpus.file("weights", "native"), model, {"Net", {{0.5F}, {0.25F}}, {"cat", "dog"}});
 
     const ctnn::TrainerSettings settings{.schedule = {.epochs = 2}, .batch_size = 2};
@@ -96,7 +94,8 @@ void write(const Corpus& corpus) {
 
     const ctnn::Dataset set{{3, 2, 2}, std::vector<std::uint8_t>(36, 7), {0, 2, 1}, {"a", "b", "c"}, {}};
     ctnn::write_idx_images(corpus.file("idx", "images"), corpus.file("idx", "labels"), set, 0, 3);
-    corpus.add("idx", "good", joined(bytes_of(corpus.file("idx", "images")), bytes_of(corpus.file("idx", "labels"))));
+    corpus.add("idx", "good",
+               joined(ctnn::read_file(corpus.file("idx", "images")), ctnn::read_file(corpus.file("idx", "labels"))));
     ctnn::write_idx<float>(corpus.file("idx", "floats"), std::vector<std::uint32_t>{2, 3}, numbers);
 
     corpus.add("cifar", "record", std::string(3074, '\1'));

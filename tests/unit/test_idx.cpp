@@ -17,6 +17,7 @@
 #include <ctnn/io/idx.hpp>
 #endif
 
+#include "refusal.hpp"
 #include "scratch.hpp"
 
 namespace {
@@ -32,15 +33,7 @@ Bytes bytes(std::initializer_list<int> values) {
 
 /// The message of the FileError that parsing throws, behind "f: "; empty where nothing is thrown.
 std::string refusal(const Bytes& file) {
-    try {
-        static_cast<void>(parse_idx(file, "f"));
-    } catch (const FileError& error) {
-        const std::string message = error.what();
-        CHECK(message.starts_with("f: "));
-        CHECK(message.find('\n') == std::string::npos);
-        return message.substr(3);
-    }
-    return {};
+    return refusal_of("f: ", [&] { parse_idx(file, "f"); });
 }
 
 template <class T>

@@ -12,6 +12,8 @@
 #include <ctnn/io/json_parser.hpp>
 #endif
 
+#include "refusal.hpp"
+
 namespace {
 
 using namespace ctnn;
@@ -19,15 +21,7 @@ using namespace std::string_literals;
 
 /// The message of the FileError that parsing throws, behind "t: "; empty where nothing is thrown.
 std::string refusal(std::string_view text) {
-    try {
-        static_cast<void>(parse_json(text, "t"));
-    } catch (const FileError& error) {
-        const std::string message = error.what();
-        CHECK(message.starts_with("t: "));
-        CHECK(message.find('\n') == std::string::npos);
-        return message.substr(3);
-    }
-    return {};
+    return refusal_of("t: ", [&] { parse_json(text, "t"); });
 }
 
 std::string unquoted(std::string_view text) { return parse_json(text, "t").get<std::string>("t"); }

@@ -27,6 +27,7 @@
 #include <ctnn/network/run.hpp>
 #endif
 
+#include "refusal.hpp"
 #include "scratch.hpp"
 
 namespace {
@@ -98,21 +99,11 @@ void write(const fs::path& path, std::span<const std::byte> bytes) {
 /// leave the model as it was, unless only using the file where it lies is impossible.
 template <class N = Net, class T = float>
 std::string refusal(const fs::path& path, bool loadable = false) {
-    const auto message = [&](auto&& open) {
-        try {
-            open();
-        } catch (const FileError& error) {
-            const std::string text = error.what();
-            CHECK(text.starts_with(path.string() + ": "));
-            CHECK(text.find('\n') == std::string::npos);
-            return text.substr(path.string().size() + 2);
-        }
-        return std::string{};
-    };
-    const std::string text = message([&] { MappedModel<N, T>{path}; });
+    const std::string prefix = path.string() + ": ";
+    const std::string text = refusal_of(prefix, [&] { MappedModel<N, T>{path}; });
     Model<N, T> model = some_model<N, T>(9);
     const auto before = bytes_of(model.view());
-    const std::string loading = message([&] { static_cast<void>(load_weights(path, model)); });
+    const std::string loading = refusal_of(prefix, [&] { load_weights(path, model); });
     CHECK(loading == (loadable ? "" : text));
     if (!loading.empty()) { CHECK(bytes_of(model.view()) == before); }
     return text;

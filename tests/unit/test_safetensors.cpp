@@ -17,6 +17,7 @@
 #include <ctnn/io/safetensors.hpp>
 #endif
 
+#include "refusal.hpp"
 #include "scratch.hpp"
 
 namespace {
@@ -41,15 +42,7 @@ Bytes file(std::string_view header, std::size_t data_size) {
 
 /// The message of the FileError that parsing throws, behind "m: "; empty where nothing is thrown.
 std::string refusal(const Bytes& bytes) {
-    try {
-        static_cast<void>(parse_safetensors(bytes, "m"));
-    } catch (const FileError& error) {
-        const std::string message = error.what();
-        CHECK(message.starts_with("m: "));
-        CHECK(message.find('\n') == std::string::npos);
-        return message.substr(3);
-    }
-    return {};
+    return refusal_of("m: ", [&] { parse_safetensors(bytes, "m"); });
 }
 
 std::string refusal(std::string_view header, std::size_t data_size) { return refusal(file(header, data_size)); }

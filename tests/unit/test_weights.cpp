@@ -28,6 +28,7 @@
 #include <ctnn/layers/pooling.hpp>
 #endif
 
+#include "refusal.hpp"
 #include "scratch.hpp"
 
 namespace {
@@ -92,16 +93,8 @@ template <class N = Net, class T = float>
 std::string refusal(const fs::path& path) {
     Model<N, T> model = some_model<N, T>(9);
     const Bytes before = bytes_of(model);
-    std::string message;
-    try {
-        static_cast<void>(load_weights(path, model));
-    } catch (const FileError& error) {
-        message = error.what();
-        CHECK(message.starts_with(path.string() + ": "));
-        CHECK(message.find('\n') == std::string::npos);
-        CHECK(bytes_of(model) == before);
-        message = message.substr(path.string().size() + 2);
-    }
+    const std::string message = refusal_of(path.string() + ": ", [&] { load_weights(path, model); });
+    if (!message.empty()) { CHECK(bytes_of(model) == before); }
     return message;
 }
 

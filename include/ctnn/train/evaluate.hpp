@@ -66,6 +66,7 @@ void predict(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net
     std::vector<float> mean(samples * static_cast<std::size_t>(Net::classes));
     while (const MiniBatch* batch = loader.next()) {
         std::span<const float> logits;
+        std::ranges::fill(mean, 0.0f);
         for (const detail::View& view : views) {
             std::span<const float> images = batch->images;
             const auto place = moved.span().first(samples == 0 ? 0 : images.size());
@@ -79,10 +80,7 @@ void predict(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net
             }
             logits = forward(model, images.data(), batch->size, workspace);
             if (views.size() == 1) { break; }
-            const bool first = &view == views.data();
-            for (std::size_t i = 0; i < logits.size(); ++i) {
-                mean[i] = (first ? 0.0f : mean[i]) + view.weight * logits[i];
-            }
+            for (std::size_t i = 0; i < logits.size(); ++i) { mean[i] += view.weight * logits[i]; }
             logits = std::span{mean}.first(logits.size());
         }
         if (!f(*batch, logits)) { return; }
