@@ -40,6 +40,11 @@ struct ConvolutionDims {
 /// reversed.
 struct Phase {
     int offset, first_tap, taps, padding, size;
+
+    /// Whether the phase's tap meets more than padding anywhere, in a gradient of `out_size`.
+    [[nodiscard]] constexpr bool live(int tap, int out_size) const {
+        return tap > padding - size && tap < padding + out_size;
+    }
 };
 
 constexpr Phase phase_of(Axis axis, int in_size, int offset) {
@@ -87,24 +92,40 @@ constexpr std::ptrdiff_t phase_begin(const ConvolutionDims& d, int phase_y, int 
 
 namespace detail {
 
-/// One tap's weights between `outs` output channels and the first `channels` input channels of a block, transposed:
-/// to[o][c] = from[o / 16][c][o % 16], and zeros up to 16 input channels. Blocks of `from` lie `block_stride` apart.
-/// Sizes are arguments, because a compiler that knew them would unroll the loops of every convolution.
+/// Transposes the first `channels` of 16 rows of 16 weights, with zeros for the others, and writes the first `outs`
+/// rows of what that gives. Four perfect shuffles, each of which interleaves the halves of what the one before wrote:
+/// loops that every compiler turns into permutations of whole vectors, where a plain transposition is 256 loads and
+/// stores.
 template <class T>
-CTNN_ONE_COPY void transpose_tap(const T* from, std::ptrdiff_t block_stride, int outs, int channels, T* to) {
-    for (int o = 0; o < outs; ++o, to += block_size) {
-        const T* w = from + o / block_size * block_stride + o % block_size;
-        for (int c = 0; c < channels; ++c) { to[c] = w[std::ptrdiff_t{c} * block_size]; }
-        for (int c = channels; c < block_size; ++c) { to[c] = T{}; }
-    }
+CTNN_ONE_COPY void transpose_block(const T* from, int channels, int outs, T* to) {
+    constexpr int size = block_size * block_size;
+    static_assert(block_size == 16);
+    alignas(64) T a[size], b[size];
+    const auto shuffle = [](const T* x, T* y) {
+        for (int i = 0; i < size / 2; ++i) {
+            y[2 * i] = x[i];
+            y[2 * i + 1] = x[i + size / 2];
+        }
+    };
+    std::fill(std::copy(from, from + channels * block_size, a), a + size, T{});
+    shuffle(a, b);
+    shuffle(b, a);
+    shuffle(a, b);
+    shuffle(b, a);
+    std::copy(a, a + outs * block_size, to);
 }
 
 }  // namespace detail
 
-/// Writes the transposed weights of input block `block` of group `group`; blocks may be written in parallel.
-template <ConvolutionDims D, class T>
+/// Which taps transpose_weights writes.
+enum class Taps { live, all };
+
+/// Writes the transposed weights of input block `block` of group `group`; blocks may be written in parallel. Taps that
+/// only meet padding are no part of the gradient, and left out unless all are asked for.
+template <ConvolutionDims D, Taps Which = Taps::live, class T>
 void transpose_weights(const T* weights, T* transposed, int group, int block) {
     constexpr std::ptrdiff_t tap_size = std::ptrdiff_t{D.group_in()} * block_size;
+    constexpr std::ptrdiff_t block_stride = D.window.y.extent * D.window.x.extent * tap_size;
     const T* from = weights + group * D.group_weights() + std::ptrdiff_t{block} * block_size * block_size;
     T* group_to = transposed + transposed_weights(D) / D.groups * group;
     const int channels = std::min(block_size, D.group_in() - block * block_size);
@@ -115,10 +136,15 @@ void transpose_weights(const T* weights, T* transposed, int group, int block) {
             T* to = group_to + phase_begin(D, py, px) +
                     std::ptrdiff_t{block} * y.taps * x.taps * D.group_out() * block_size;
             for (int tap = 0; tap < y.taps * x.taps; ++tap, to += std::ptrdiff_t{D.group_out()} * block_size) {
-                const int ky = y.first_tap + (y.taps - 1 - tap / x.taps) * D.window.y.stride;
-                const int kx = x.first_tap + (x.taps - 1 - tap % x.taps) * D.window.x.stride;
-                detail::transpose_tap(from + (ky * D.window.x.extent + kx) * tap_size,
-                                      D.window.y.extent * D.window.x.extent * tap_size, D.group_out(), channels, to);
+                const int ty = tap / x.taps, tx = tap % x.taps;
+                if (Which == Taps::live && !(y.live(ty, D.out.height) && x.live(tx, D.out.width))) { continue; }
+                const int ky = y.first_tap + (y.taps - 1 - ty) * D.window.y.stride;
+                const int kx = x.first_tap + (x.taps - 1 - tx) * D.window.x.stride;
+                const T* tap_from = from + (ky * D.window.x.extent + kx) * tap_size;
+                for (int o = 0; o < D.group_out(); o += block_size) {
+                    detail::transpose_block(tap_from + o / block_size * block_stride, channels,
+                                            std::min(block_size, D.group_out() - o), to + o * block_size);
+                }
             }
         }
     }

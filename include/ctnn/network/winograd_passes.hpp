@@ -65,7 +65,7 @@ struct WinogradPasses {
     static void data_gradient(const StageIO<T>& io, const T* map_gradient) {
         T* const filters = io.transposed + transposed_weights(D);
         parallel_for(ceil_div(D.in.channels, block_size), io.threads,
-                     [&](int block, int) { transpose_weights<D>(io.weight, io.transposed, 0, block); });
+                     [&](int block, int) { transpose_weights<D, Taps::all>(io.weight, io.transposed, 0, block); });
         correlate<Backward>(io, map_gradient, D.out.size(), io.transposed, filters, io.input_gradient, D.in.size(), {});
     }
 
