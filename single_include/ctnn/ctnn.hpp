@@ -4245,6 +4245,7 @@ template <class Net, std::size_t I>
 struct LayerAt {
     using type = typename TypeAt<I, typename Net::layer_types>::type;
     static constexpr const LayerInfo& info = Net::description.layers[I];
+    static constexpr std::string_view key = Net::description.keys[I];
 };
 
 }  // namespace detail
@@ -7506,10 +7507,62 @@ struct Stage<S, T, TrainingPass, InGradient, Custom> {
     }
 };
 
+namespace detail {
+
+/// How a custom layer's functions are called, by the number of its parameter tensors.
+template <class Layer, class T, int Tensors>
+constexpr bool has_forward = requires(Shape in, const T* from, T* to) {
+    requires Tensors == 0;
+    Layer::forward(in, from, to);
+} || requires(Shape in, const T* from, T* to) {
+    requires Tensors == 1;
+    Layer::forward(in, from, from, to);
+} || requires(Shape in, const T* from, T* to) {
+    requires Tensors == 2;
+    Layer::forward(in, from, from, from, to);
+};
+template <class Layer, class T, int Tensors>
+constexpr bool has_backward = requires(Shape in, const T* from, T* to) {
+    requires Tensors == 0;
+    Layer::backward(in, from, from, from, to);
+} || requires(Shape in, const T* from, T* to) {
+    requires Tensors == 1;
+    Layer::backward(in, from, from, from, from, to, to);
+} || requires(Shape in, const T* from, T* to) {
+    requires Tensors == 2;
+    Layer::backward(in, from, from, from, from, from, to, to, to);
+};
+
+/// The passes need a custom layer's functions.
+template <class Custom, class T, bool TrainingPass>
+struct CustomError {
+    using Layer = typename Custom::type;
+    static constexpr int tensors = Custom::info.parameter_tensors;
+    static constexpr bool forward = has_forward<Layer, T, tensors>, backward = has_backward<Layer, T, tensors>;
+
+    static constexpr Sentence sentence = [] {
+        constexpr std::string_view parameters[] = {"", "const T* p, ", "const T* p, const T* q, "};
+        constexpr std::string_view gradients[] = {"", ", T* dp", ", T* dp, T* dq"};
+        Sentence text;
+        if (forward && (backward || !TrainingPass)) { return text; }
+        text << "layer " << Custom::key << ", " << Custom::info.type << ": has no "
+             << (forward ? "backward" : "forward") << "(Shape in, " << parameters[tensors]
+             << (forward ? "const T* x, const T* y, const T* dy, T* dx" : "const T* x, T* y")
+             << (forward ? gradients[tensors] : "") << ") for T = " << (sizeof(T) == 4 ? "float" : "double");
+        return text;
+    }();
+    static constexpr std::string_view error() { return sentence.view(); }
+};
+
+}  // namespace detail
+
 /// Layers from outside the library: see layers/custom.hpp. `Custom` is their LayerAt.
 template <StageSpec S, class T, bool TrainingPass, bool InGradient, class Custom>
     requires(S.head == Head::custom)
 struct Stage<S, T, TrainingPass, InGradient, Custom> {
+    using Error = detail::CustomError<Custom, T, TrainingPass>;
+    static_assert(sizeof(decltype(verdict<Error>(pieces_of<Error>{}))) > 0);
+
     using Layer = typename Custom::type;
     static constexpr int tensors = Custom::info.parameter_tensors;
     /// Elements of the parameters' gradients, sample by sample, one tensor behind the other.
@@ -7526,7 +7579,9 @@ struct Stage<S, T, TrainingPass, InGradient, Custom> {
         parallel_for(io.samples, io.threads, [&](int n, int) {
             const T* const x = io.input + n * S.in.size();
             T* const y = io.output + n * S.out.size();
-            if constexpr (tensors == 0) {
+            if constexpr (!Error::forward) {
+                return;  // has been told
+            } else if constexpr (tensors == 0) {
                 Layer::forward(S.in, x, y);
             } else if constexpr (tensors == 1) {
                 Layer::forward(S.in, io.weight, x, y);
@@ -7544,7 +7599,9 @@ struct Stage<S, T, TrainingPass, InGradient, Custom> {
             T* const dx = io.input_gradient != nullptr ? io.input_gradient + n * S.in.size()
                                                        : io.scratch + thread * io.scratch_stride;
             T* const sums = io.rows + n * row_elements;
-            if constexpr (tensors == 0) {
+            if constexpr (!Error::backward) {
+                return;
+            } else if constexpr (tensors == 0) {
                 Layer::backward(S.in, x, y, dy, dx);
             } else if constexpr (tensors == 1) {
                 Layer::backward(S.in, io.weight, x, y, dy, dx, sums);

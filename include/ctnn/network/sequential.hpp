@@ -200,6 +200,7 @@ template <class Net, std::size_t I>
 struct LayerAt {
     using type = typename TypeAt<I, typename Net::layer_types>::type;
     static constexpr const LayerInfo& info = Net::description.layers[I];
+    static constexpr std::string_view key = Net::description.keys[I];
 };
 
 }  // namespace detail

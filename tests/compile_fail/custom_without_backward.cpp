@@ -1,0 +1,21 @@
+// A custom layer that can infer, but not train.
+// EXPECT: layer 1, Twice: has no
+// EXPECT: backward(Shape in, const T* x,
+// EXPECT: const T* y, const T* dy, T* dx)
+// EXPECT: for T = float
+#include <ctnn/ctnn.hpp>
+
+using namespace ctnn;
+
+struct Twice {
+    static constexpr LayerInfo describe(Signal in) { return custom_layer("Twice", in, in.shape); }
+
+    template <class T>
+    static void forward(Shape in, const T* x, T* y) {
+        for (std::int64_t i = 0; i < in.size(); ++i) { y[i] = 2 * x[i]; }
+    }
+};
+
+struct Net : Sequential<Input<3, 8, 8>, Conv2d<4, Kernel<3>>, Twice, Flatten, Linear<10>> {};
+
+void train(Model<Net>& model) { Trainer trainer{model, CrossEntropy{}, Sgd{}, Schedule{}}; }
