@@ -10,19 +10,27 @@ log=$build/run.log
 "$root/examples/require_packages.sh" examples/run.sh g++ cmake ninja-build libxsimd-dev libfmt-dev \
     libpng-dev libjpeg-dev zlib1g-dev libcli11-dev
 
+failed() {
+    echo "examples/run.sh: the build failed; the reason is above" >&2
+    exit 1
+}
 # What CMake and the compiler say matters only where they fail.
 quietly() {
     "$@" >"$log" 2>&1 || {
         cat "$log" >&2
-        echo "examples/run.sh: the build failed; the reason is above" >&2
-        exit 1
+        failed
     }
 }
-echo "Building alexnet; the first time takes a few minutes."
+announcement="Building alexnet; the first time takes a few minutes on two cores"
+if [ -t 1 ]; then echo "$announcement."; else echo "$announcement. Progress: $log"; fi
 mkdir -p "$build"
 quietly cmake -S "$root" -B "$build" --preset release -DCTNN_TESTS=OFF -DCTNN_BENCHMARKS=OFF \
     -DCTNN_WERROR=OFF # a newer compiler's new warnings are no reason not to train
-quietly cmake --build "$build" --target alexnet
+if [ -t 1 ]; then
+    cmake --build "$build" --target alexnet || failed # to a terminal Ninja says how far it is, on one line
+else
+    quietly cmake --build "$build" --target alexnet
+fi
 
 given=" "
 for argument; do

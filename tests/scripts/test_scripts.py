@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Tests the scripts in examples/ without a network, a compiler or packages: what they call is faked or made here."""
+import contextlib
 import functools
 import gzip
 import hashlib
@@ -136,6 +137,7 @@ class Run(ScriptTest):
         self.assertEqual((status, errors), (0, ""))
         announcement, cwd, passed = output.split("\n", 2)
         self.assertIn("alexnet", announcement)
+        self.assertIn(f"{self.root}/build/run/run.log", announcement)
         self.assertEqual(cwd, str(keywords.get("cwd", self.root)))
         return passed.removeprefix("<").removesuffix(">").split("><")
 
@@ -151,6 +153,30 @@ class Run(ScriptTest):
         self.assertEqual(self.log()[:2], [
             f"cmake -S {root} -B {build} --preset release -DCTNN_TESTS=OFF -DCTNN_BENCHMARKS=OFF -DCTNN_WERROR=OFF",
             f"cmake --build {build} --target alexnet"])
+
+    def on_a_terminal(self, **environment: str) -> tuple[int, str]:
+        """run.sh's status and what a terminal shows of it."""
+        here, there = os.openpty()
+        process = subprocess.Popen([self.root / "examples" / "run.sh"], env=self.environment | environment,
+                                   cwd=self.root, stdin=subprocess.DEVNULL, stdout=there, stderr=there)
+        os.close(there)
+        shown = b""
+        with contextlib.suppress(OSError):  # the terminal's end
+            while part := os.read(here, 4096):
+                shown += part
+        os.close(here)
+        return process.wait(timeout=60), shown.decode().replace("\r\n", "\n")
+
+    def test_shows_the_build_on_a_terminal(self):
+        self.fake("bin/cmake", 'case $1 in --build) [ -t 1 ] && echo "a terminal" ;; *) echo "words" ;; esac; '
+                               '[ "$1" != --build ] || exit ${FAKE_BUILD:-0}')
+        status, shown = self.on_a_terminal()
+        announcement, *rest = shown.split("\n")
+        self.assertNotIn("run.log", announcement)
+        self.assertEqual((status, rest), (0, ["a terminal", str(self.root), "<train><--epochs><3>"]))
+        status, shown = self.on_a_terminal(FAKE_BUILD="2")
+        self.assertEqual(status, 1)
+        self.one_line(shown.split("a terminal\n")[1], "examples/run.sh: ")
 
     def test_passes_arguments_on_as_they_are(self):
         elsewhere = self.root / "else where"
