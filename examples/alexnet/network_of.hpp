@@ -14,8 +14,10 @@
 #include <ctnn/io/hex_weights.hpp>
 #include <ctnn/io/native.hpp>
 #include <ctnn/io/weights.hpp>
+#include <ctnn/kernels/squares.hpp>
 #include <ctnn/network/half_model.hpp>
 #include <ctnn/train/evaluate.hpp>
+#include <ctnn/train/numeric_error.hpp>
 #include <ctnn/train/trainer.hpp>
 
 #include "networks.hpp"
@@ -162,15 +164,26 @@ NetworkEntry network_entry(std::string_view name, std::string_view type, const R
                const ctnn::EvaluateOptions& options, bool half) {
                 const WeightsFile<Net> model{weights};
                 ctnn::Workspace<ctnn::Inference<Net>> workspace{loader.options().batch_size, threads};
-                return half ? ctnn::evaluate(ctnn::HalfModel<Net>{model.view(), threads}, loader, workspace, options)
-                            : ctnn::evaluate(model.view(), loader, workspace, options);
+                ctnn::Metrics metrics =
+                    half ? ctnn::evaluate(ctnn::HalfModel<Net>{model.view(), threads}, loader, workspace, options)
+                         : ctnn::evaluate(model.view(), loader, workspace, options);
+                if (metrics.not_numbers() > 0) {
+                    refuse_outputs(weights, ctnn::first_not_finite(model.view(), threads));
+                }
+                return metrics;
             },
             [](const std::filesystem::path& weights, ctnn::BatchLoader& loader, int threads,
                const ctnn::EvaluateOptions& options,
                const std::function<bool(const ctnn::MiniBatch&, std::span<const float>)>& f) {
                 const WeightsFile<Net> model{weights};
                 ctnn::Workspace<ctnn::Inference<Net>> workspace{loader.options().batch_size, threads};
-                ctnn::predict(model.view(), loader, workspace, options, f);
+                ctnn::predict(model.view(), loader, workspace, options,
+                              [&](const ctnn::MiniBatch& batch, std::span<const float> logits) {
+                                  if (!ctnn::all_finite(logits, threads)) {
+                                      refuse_outputs(weights, ctnn::first_not_finite(model.view(), threads));
+                                  }
+                                  return f(batch, logits);
+                              });
             },
             conversions<Net>()};
 }

@@ -1,8 +1,8 @@
 #include "networks.hpp"
 
-#include <algorithm>
-#include <cmath>
 #include <string>
+
+#include <fmt/format.h>
 
 #include <ctnn/core/error.hpp>
 
@@ -14,10 +14,9 @@ std::size_t NetworkInfo::stage_of(std::size_t layer) const {
     return stage;
 }
 
-void require_finite(std::span<const float> outputs, const std::filesystem::path& weights) {
-    if (!std::ranges::all_of(outputs, [](float x) { return std::isfinite(x); })) {
-        throw ctnn::FileError(weights.string() + ": found outputs that are not finite, expected numbers");
-    }
+void refuse_outputs(const std::filesystem::path& weights, const std::string& tensor) {
+    throw ctnn::FileError(fmt::format("{}: found outputs that are not finite, expected numbers; {}", weights.string(),
+                                      tensor.empty() ? "every tensor is" : "the first tensor that is not: " + tensor));
 }
 
 const NetworkEntry& find_network(std::string_view name) {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -104,19 +105,20 @@ struct NetworkEntry {
     NetworkInfo (*info)();
     std::unique_ptr<TrainedNetwork> (*start)(const ctnn::TrainerSettings& settings, int threads);
     /// Loads weights and evaluates them, with `half` as a HalfModel. Throws FileError where they are of another
-    /// network.
+    /// network, and where an output is NaN, naming the first tensor that is not finite.
     ctnn::Metrics (*evaluate)(const std::filesystem::path& weights, ctnn::BatchLoader& loader, int threads,
                               const ctnn::EvaluateOptions& options, bool half);
     /// Loads weights and calls f(batch, logits) for every batch of a loader until it returns false. Throws FileError
-    /// where the weights are of another network.
+    /// where the weights are of another network, and where an output is not finite, naming the first tensor that is
+    /// not.
     void (*predict)(const std::filesystem::path& weights, ctnn::BatchLoader& loader, int threads,
                     const ctnn::EvaluateOptions& options,
                     const std::function<bool(const ctnn::MiniBatch&, std::span<const float>)>& f);
     Conversions conversions;
 };
 
-/// Throws FileError that names the weights where they make outputs that are not finite.
-void require_finite(std::span<const float> outputs, const std::filesystem::path& weights);
+/// The error of weights that make outputs that are not finite; `tensor` is the first that is not, or empty.
+[[noreturn]] void refuse_outputs(const std::filesystem::path& weights, const std::string& tensor);
 
 /// All of them, in the order in which they are listed.
 std::span<const NetworkEntry> networks();

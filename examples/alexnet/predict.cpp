@@ -196,7 +196,6 @@ int predict(const Request& request, Terminal& terminal) {
     ProgressBar bar{terminal, "predicting", size};
     std::int64_t done = 0, unreadable = 0;
     const auto add = [&](const ctnn::MiniBatch& batch, std::span<const float> logits) {
-        require_finite(logits, request.weights);
         ranking.set(logits, request.threads);
         for (std::size_t i = 0; i < batch.ids.size(); ++i) {
             const std::string file = images.paths()[batch.ids[i]].string();

@@ -22,6 +22,8 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view csv_header =
     "epoch,lr,train_loss,train_accuracy,eval_loss,eval_accuracy,images_per_second,seconds";
+constexpr std::string_view csv_header_with_skipped =
+    "epoch,lr,train_loss,train_accuracy,eval_loss,eval_accuracy,skipped,images_per_second,seconds";
 
 std::string read_text(const fs::path& path) {
     const auto bytes = ctnn::read_file(path);
@@ -33,7 +35,7 @@ void write_text(const fs::path& path, std::string_view text) {
 }
 
 /// Reads a row, or says what is wrong with it.
-EpochRow parse_row(std::string_view line, const std::string& place, int epoch) {
+EpochRow parse_row(std::string_view line, const std::string& place, int epoch, bool with_skipped) {
     EpochRow row{};
     const char* at = line.data();
     const char* const end = at + line.size();
@@ -45,13 +47,14 @@ EpochRow parse_row(std::string_view line, const std::string& place, int epoch) {
         at = result.ptr;
     };
     read(row.epoch, '\0');
-    for (double* value : {&row.lr, &row.train_loss, &row.train_accuracy, &row.eval_loss, &row.eval_accuracy,
-                          &row.images_per_second, &row.seconds}) {
+    for (double* value : {&row.lr, &row.train_loss, &row.train_accuracy, &row.eval_loss, &row.eval_accuracy}) {
         read(*value, ',');
     }
+    if (with_skipped) { read(row.skipped, ','); }
+    for (double* value : {&row.images_per_second, &row.seconds}) { read(*value, ','); }
     if (!good || at != end || row.epoch != epoch) {
-        throw ctnn::FileError(
-            fmt::format("{}: found {}, expected epoch {} and seven numbers", place, ctnn::detail::shown(line), epoch));
+        throw ctnn::FileError(fmt::format("{}: found {}, expected epoch {} and {} numbers", place,
+                                          ctnn::detail::shown(line), epoch, with_skipped ? "eight" : "seven"));
     }
     return row;
 }
@@ -135,7 +138,8 @@ void RunFolder::read_rows(std::optional<int> epochs) {
     std::istringstream text{read_text(place)};
     std::string line;
     std::getline(text, line);
-    if (line != csv_header) {
+    const bool with_skipped = line == csv_header_with_skipped;
+    if (line != csv_header && !with_skipped) {
         throw ctnn::FileError(fmt::format("{}: line 1: found {}, expected {}", place, ctnn::detail::shown(line),
                                           ctnn::detail::shown(csv_header)));
     }
@@ -145,7 +149,7 @@ void RunFolder::read_rows(std::optional<int> epochs) {
             if (!epochs) { return; }
             throw ctnn::FileError(fmt::format("{}: found the end of the file, expected epochs up to {}", at, *epochs));
         }
-        rows_.push_back(parse_row(line, at, epoch));
+        rows_.push_back(parse_row(line, at, epoch, with_skipped));
     }
 }
 
@@ -164,10 +168,12 @@ void RunFolder::add(const EpochRow& row) {
 }
 
 void RunFolder::write_rows() const {
-    std::string text{csv_header};
+    const bool with_skipped = std::ranges::any_of(rows_, [](const EpochRow& r) { return r.skipped > 0; });
+    std::string text{with_skipped ? csv_header_with_skipped : csv_header};
     for (const EpochRow& r : rows_) {
-        text += fmt::format("\n{},{},{},{},{},{},{:.1f},{:.3f}", r.epoch, r.lr, r.train_loss, r.train_accuracy,
-                            r.eval_loss, r.eval_accuracy, r.images_per_second, r.seconds);
+        text += fmt::format("\n{},{},{},{},{},{},{}{:.1f},{:.3f}", r.epoch, r.lr, r.train_loss, r.train_accuracy,
+                            r.eval_loss, r.eval_accuracy, with_skipped ? fmt::format("{},", r.skipped) : "",
+                            r.images_per_second, r.seconds);
     }
     write_text(table(), text + "\n");
 }

@@ -18,6 +18,7 @@ namespace alexnet {
 struct EpochRow {
     int epoch;
     double lr, train_loss, train_accuracy, eval_loss, eval_accuracy, images_per_second, seconds;
+    int skipped = 0;  ///< steps; a column only where some were
 };
 
 /// Every file is written beside its place and renamed, so that what was there is whole until the new one is; but events

@@ -31,6 +31,7 @@ RunSettings run_settings(const ctnn::Json& json, std::string_view place) {
     RunSettings settings;
     for_each_run_setting(settings, [&](const char* key, auto& value) {
         using Value = std::remove_cvref_t<decltype(value)>;
+        if (ctnn::is_later_key(key) && json.find(key) == nullptr) { return; }
         if constexpr (as_it_is<Value>) {
             value = json.field<Value>(key, place);
         } else {

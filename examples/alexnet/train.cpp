@@ -143,11 +143,11 @@ class Run {
         return folder;
     }
 
-    /// A new run that cannot read its images has nothing to resume.
+    /// A new run that cannot read its images, or make steps of them, has nothing to resume.
     bool epoch_or_nothing() {
         try {
             return epoch();
-        } catch (const ctnn::FileError&) {
+        } catch (const ctnn::NumericError&) { throw; } catch (const ctnn::Error&) {
             if (!resumed_ && network_->progress().step == 0) { folder_.discard(); }
             throw;
         }
@@ -182,6 +182,11 @@ class Run {
         const Evaluated evaluated = what_is_evaluated();
         const ctnn::Metrics metrics = evaluate(evaluated);
         if (!has_validation()) { test_ = metrics; }
+        if (metrics.not_numbers() > 0) {
+            terminal_.error(
+                fmt::format("epoch {}: {} of the {} {} images have outputs that are NaN; they count as wrong", number,
+                            metrics.not_numbers(), metrics.samples(), evaluated.name));
+        }
         const EpochRow row{.epoch = number,
                            .lr = result.lr,
                            .train_loss = result.loss.mean(),
@@ -189,7 +194,8 @@ class Run {
                            .eval_loss = metrics.mean_loss(),
                            .eval_accuracy = metrics.accuracy(),
                            .images_per_second = rate,
-                           .seconds = seconds};
+                           .seconds = seconds,
+                           .skipped = result.skipped};
         // The trainer's state comes last: until it is there, a resumed run repeats the epoch and writes the same files.
         folder_.add(row);
         const bool best = folder_.best_row() == &folder_.rows().back();
@@ -238,9 +244,10 @@ class Run {
         for (const EpochRow& row : folder_.rows()) { print_row(row, &row == best); }
     }
     void print_row(const EpochRow& row, bool best) {
-        terminal_.line(fmt::format("{:5} {:8.5f} {:11.4f} {:8.2f} % {:10.4f} {:7.2f} % {:9.0f} {:>6}", row.epoch,
+        terminal_.line(fmt::format("{:5} {:8.5f} {:>11.4f} {:>8.2f} % {:>10.4f} {:7.2f} % {:9.0f} {:>6}{}", row.epoch,
                                    row.lr, row.train_loss, 100 * row.train_accuracy, row.eval_loss,
-                                   100 * row.eval_accuracy, row.images_per_second, duration(row.seconds)),
+                                   100 * row.eval_accuracy, row.images_per_second, duration(row.seconds),
+                                   row.skipped > 0 ? fmt::format("  {} skipped", row.skipped) : ""),
                        best ? Colour::green : Colour::none);
     }
     void print_end() {
@@ -248,6 +255,10 @@ class Run {
         print_metrics(test_ ? *test_ : evaluate(test_images()), data_.test->class_names(), terminal_);
         if (log_) { log_->end(); }
         const bool report = request_.report && write_report();
+        if (const std::int64_t skipped = network_->progress().skipped; skipped > 0) {
+            terminal_.result(fmt::format("{} of {} steps were skipped: their loss or gradients were not finite",
+                                         skipped, network_->progress().step));
+        }
         const EpochRow& best = *folder_.best_row();
         terminal_.result(
             fmt::format("results in {}: best.safetensors (epoch {}, {} accuracy {:.2f} %), last.safetensors, "

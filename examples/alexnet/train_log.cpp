@@ -50,6 +50,7 @@ void TrainLog::step(const ctnn::StepResult& result) {
             file_->add(steps(), summary);
             file_->flush();  // TensorBoard shows a run from its first step on
         }
+        if (result.skipped > 0) { return; }
         Summary summary;
         summary.scalar("train/loss", result.loss.mean());
         summary.scalar("train/accuracy", result.loss.accuracy());

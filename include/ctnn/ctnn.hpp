@@ -74,6 +74,7 @@
 #include <ctnn/train/mse.hpp>
 #include <ctnn/train/optimizer.hpp>
 #include <ctnn/train/optimizer_state.hpp>
+#include <ctnn/train/progress.hpp>
 #include <ctnn/train/schedule.hpp>
 #include <ctnn/train/setting_text.hpp>
 #include <ctnn/train/settings.hpp>

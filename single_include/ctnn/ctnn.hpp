@@ -7949,6 +7949,31 @@ void check_samples(const Workspace<PlanType>& workspace, int samples) {
     }
 }
 
+/// A batch norm whose map is a single pixel, which has no variance in one sample; layer_count where there is none.
+template <Network Net>
+constexpr std::size_t norm_of_one_pixel() {
+    for (std::size_t i = 0; i < Net::layer_count; ++i) {
+        const LayerInfo& layer = Net::description.layers[i];
+        const Shape shape = layer.in.shape;
+        if (layer.kind == LayerKind::batch_norm2d && shape.height * shape.width == 1) { return i; }
+    }
+    return Net::layer_count;
+}
+
+/// PyTorch's "Expected more than 1 value per channel when training": a value less its own mean is 0, whatever the
+/// layers before it do.
+template <Network Net>
+void check_norms(int samples) {
+    constexpr std::size_t layer = norm_of_one_pixel<Net>();
+    if constexpr (layer < Net::layer_count) {
+        if (samples == 1) {
+            raise(ArgumentError("layer " + std::to_string(layer) +
+                                ", BatchNorm2d: a training pass of 1 sample has 1 value in each channel, expected at "
+                                "least 2; change the batch size, or drop the last batch"));
+        }
+    }
+}
+
 }  // namespace detail
 
 /// Inference: the network's output for `samples` samples at `input`, [sample][row][column][channel]. Batch norm takes
@@ -7969,13 +7994,15 @@ std::span<const typename PlanType::value_type> forward(
 }
 
 /// Training forward: batch norm takes the batch's statistics and moves the model's, dropout draws by `key`. Keeps in
-/// the workspace what backward needs; `input` must stay as it is until then.
+/// the workspace what backward needs; `input` must stay as it is until then. Throws ArgumentError when samples exceed
+/// the workspace's batch, and for a single sample where a batch norm's map has a single pixel.
 template <class PlanType, class Observer = NoObserver>
     requires PlanType::training
 std::span<const typename PlanType::value_type> forward(
     Model<typename PlanType::Net, typename PlanType::value_type>& model, const typename PlanType::value_type* input,
     int samples, Workspace<PlanType>& workspace, const RandomKey& key, Observer&& observer = {}) {
     detail::check_samples(workspace, samples);
+    detail::check_norms<typename PlanType::Net>(samples);
     using Layout = ParameterLayout<typename PlanType::Net>;
     [&]<std::size_t... S>(std::index_sequence<S...>) {
         (
@@ -8121,6 +8148,16 @@ struct Labels {
     }
 };
 
+namespace detail {
+
+/// What is not a number is so without a sign, which processors set as they like.
+inline double ratio(double part, double whole) {
+    const double r = part / whole;
+    return std::isnan(r) ? std::numeric_limits<double>::quiet_NaN() : r;
+}
+
+}  // namespace detail
+
 /// Sums over samples: the losses, how many were classified correctly (ties: the lower class), how many there were.
 struct LossSum {
     double loss_sum = 0.0;
@@ -8129,8 +8166,10 @@ struct LossSum {
     double weight = 0.0;  ///< what loss_sum is divided by: count, or with class weights the sum of the labels' weights
 
     /// Per sample; NaN over none.
-    [[nodiscard]] double mean() const { return loss_sum / weight; }
-    [[nodiscard]] double accuracy() const { return static_cast<double>(correct) / static_cast<double>(count); }
+    [[nodiscard]] double mean() const { return detail::ratio(loss_sum, weight); }
+    [[nodiscard]] double accuracy() const {
+        return detail::ratio(static_cast<double>(correct), static_cast<double>(count));
+    }
 
     LossSum& operator+=(const LossSum& other) {
         loss_sum += other.loss_sum;
@@ -8227,7 +8266,7 @@ namespace ctnn::inline CTNN_ISA {
 /// torch.nn.CrossEntropyLoss(weight=class_weights, label_smoothing=label_smoothing), reduction mean. With smoothing ε
 /// the target t is (1 − ε)·one-hot + ε / classes (Szegedy et al. 2016, section 7), with mixed labels (1 −
 /// ε)·(mix·one-hot + (1 − mix)·second one-hot) + ε / classes; a sample's loss is −Σ_c weight[c]·t[c]·log softmax[c],
-/// and the mean divides by the sum of the labels' weights.
+/// and the mean divides by the sum of the labels' weights. Where that is 0 the gradient is 0; PyTorch's is NaN.
 struct CrossEntropy {
     static constexpr std::string_view name = "cross-entropy";
 
@@ -8273,8 +8312,8 @@ struct CrossEntropy {
 namespace detail {
 
 /// Sample `i`: loss, hit, and, unless `d` is empty, the gradient times `scale`. The row's maximum is subtracted first,
-/// so exp never overflows and the sum is at least 1; sums are double. `d` may be `x`: an element is read before it is
-/// written. `weight_sum` is that of all classes.
+/// so exp never overflows and the sum is at least 1; sums are double, and so are the differences in the loss, which in
+/// float may overflow. `d` may be `x`: an element is read before it is written. `weight_sum` is that of all classes.
 template <class T>
 LossSum cross_entropy_row(const CrossEntropy& settings, std::span<const T> x, const Labels& labels, std::size_t i,
                           double weight_sum, double scale, std::span<T> d) {
@@ -8288,14 +8327,16 @@ LossSum cross_entropy_row(const CrossEntropy& settings, std::span<const T> x, co
 
     const int best = argmax(x);
     const T top = x[static_cast<std::size_t>(best)];
-    const double first_below = static_cast<double>(x[static_cast<std::size_t>(first)] - top);
-    const double second_below = static_cast<double>(x[static_cast<std::size_t>(second)] - top);
+    const auto below_top = [&](std::size_t j) { return static_cast<double>(x[j]) - static_cast<double>(top); };
+    const double first_below = below_top(static_cast<std::size_t>(first));
+    const double second_below = below_top(static_cast<std::size_t>(second));
     double sum = 0.0, below_sum = 0.0;
     for (std::size_t j = 0; j < x.size(); ++j) {
         const T below = x[j] - top;
         const T e = std::exp(below);
         sum += static_cast<double>(e);
-        below_sum += settings.weight(static_cast<std::int32_t>(j)) * static_cast<double>(below);
+        // Only what has a share: 0 · −∞ would make a masked logit NaN.
+        if (const double w = settings.weight(static_cast<std::int32_t>(j)); w > 0.0) { below_sum += w * below_top(j); }
         if (!d.empty()) { d[j] = e; }
     }
     if (!d.empty()) {
@@ -8308,7 +8349,6 @@ LossSum cross_entropy_row(const CrossEntropy& settings, std::span<const T> x, co
         }
     }
     double loss = targets * std::log(sum);
-    // Only what has a share: 0 · −∞ would make a masked logit NaN.
     if (first_target > 0.0) { loss -= first_target * first_below; }
     if (second_target > 0.0) { loss -= second_target * second_below; }
     if (off > 0.0) { loss -= off * below_sum; }
@@ -8334,7 +8374,8 @@ LossSum cross_entropy(const CrossEntropy& settings, std::span<const T> logits, c
     const std::size_t width = static_cast<std::size_t>(classes);
     double weight_sum = settings.class_weights.empty() ? static_cast<double>(classes) : 0.0;
     for (const double w : settings.class_weights) { weight_sum += w; }
-    const double scale = 1.0 / (divisor > 0.0 ? divisor : settings.divisor(labels));
+    const double whole = divisor > 0.0 ? divisor : settings.divisor(labels);
+    const double scale = whole > 0.0 ? 1.0 / whole : 0.0;
     return detail::sum_rows(rows, detail::threads_for(logits.size(), threads), [&](std::size_t i) {
         const auto d = dlogits.empty() ? dlogits : dlogits.subspan(i * width, width);
         return detail::cross_entropy_row(settings, logits.subspan(i * width, width), labels, i, weight_sum, scale, d);
@@ -8460,7 +8501,8 @@ void softmax_rows(std::span<const T> logits, int classes, std::span<T> out, int 
 
 }  // namespace detail
 
-/// Probabilities of every row of n × classes logits; overflow-safe. `out` has their size and may be `logits`.
+/// Probabilities of every row of n × classes logits; overflow-safe. A row with NaN or +∞, or of −∞ alone, becomes NaN,
+/// as in PyTorch. `out` has their size and may be `logits`.
 /// Throws ArgumentError on a size that does not fit.
 template <class T>
 void softmax(std::span<const T> logits, int classes, std::span<T> out, int threads = default_threads()) {
@@ -8556,13 +8598,30 @@ void for_chunks(std::size_t n, int threads, F&& f) {
     });
 }
 
+/// The largest magnitude of a loop's numbers, NaN being the largest: as whole numbers, whose maximum compilers
+/// vectorise.
+template <class T>
+class Largest {
+  public:
+    void see(T x) { bits_ = std::max(bits_, std::bit_cast<Bits>(x) & ~sign); }
+    [[nodiscard]] bool finite() const { return bits_ < std::bit_cast<Bits>(std::numeric_limits<T>::infinity()); }
+
+  private:
+    using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+    static constexpr Bits sign = std::bit_cast<Bits>(T{-0.0});
+
+    Bits bits_ = 0;
+};
+
 enum class Velocity { none, plain, nesterov };
 
+/// Weights become infinite or NaN where velocity does, also by a rate of 0.
 template <Velocity V, class T>
-void sgd_range(T* __restrict w, const T* __restrict gradient, T* __restrict velocity, std::size_t n,
+bool sgd_range(T* __restrict w, const T* __restrict gradient, T* __restrict velocity, std::size_t n,
                const SgdStep& step) {
     const T lr = static_cast<T>(step.lr), momentum = static_cast<T>(step.momentum);
     const T decay = static_cast<T>(step.weight_decay), scale = static_cast<T>(step.gradient_scale);
+    Largest<T> largest;
     for (std::size_t i = 0; i < n; ++i) {
         const T g = scale * gradient[i] + decay * w[i];
         if constexpr (V == Velocity::none) {
@@ -8572,25 +8631,25 @@ void sgd_range(T* __restrict w, const T* __restrict gradient, T* __restrict velo
             velocity[i] = v;
             w[i] -= lr * (V == Velocity::nesterov ? g + momentum * v : v);
         }
+        largest.see(w[i]);
     }
+    return largest.finite();
 }
 
+/// Whether what was written is finite.
 template <class T>
-void update_range(const SgdStep& step, const UpdateArenas<T>& at, std::size_t begin, std::size_t n) {
+bool update_range(const SgdStep& step, const UpdateArenas<T>& at, std::size_t begin, std::size_t n) {
     T* const w = at.weights + begin;
     const T* const g = at.gradients + begin;
-    if (step.momentum == 0.0) {
-        sgd_range<Velocity::none>(w, g, static_cast<T*>(nullptr), n, step);
-    } else if (step.nesterov) {
-        sgd_range<Velocity::nesterov>(w, g, at.first + begin, n, step);
-    } else {
-        sgd_range<Velocity::plain>(w, g, at.first + begin, n, step);
-    }
+    if (step.momentum == 0.0) { return sgd_range<Velocity::none>(w, g, static_cast<T*>(nullptr), n, step); }
+    return step.nesterov ? sgd_range<Velocity::nesterov>(w, g, at.first + begin, n, step)
+                         : sgd_range<Velocity::plain>(w, g, at.first + begin, n, step);
 }
 
-/// By vectors: compilers leave a loop with a square root, which may set errno, as it is.
+/// By vectors: compilers leave a loop with a square root, which may set errno, as it is. Where m is not finite the
+/// weight is not, but an infinite v would stop it for ever.
 template <class T>
-void update_range(const AdamStep& step, const UpdateArenas<T>& at, std::size_t begin, std::size_t n) {
+bool update_range(const AdamStep& step, const UpdateArenas<T>& at, std::size_t begin, std::size_t n) {
     using V = Vec<T>;
     const auto number = [](double x) { return V::broadcast(static_cast<T>(x)); };
     const V beta1 = number(step.beta1), rest1 = number(1.0 - step.beta1);
@@ -8601,6 +8660,8 @@ void update_range(const AdamStep& step, const UpdateArenas<T>& at, std::size_t b
     const V kept = number(step.decoupled ? 1.0 - step.lr * step.weight_decay : 1.0);
     T *const weights = at.weights + begin, *const first = at.first + begin, *const second = at.second + begin;
     const T* const gradients = at.gradients + begin;
+    const V zero = number(0.0);
+    V none = zero;  // 0·x is 0 where x is finite, else NaN
     for_vectors<T>(static_cast<std::ptrdiff_t>(n), [&](std::ptrdiff_t i, auto load, auto store) {
         const V w = load(weights + i);
         const V g = fma(into_gradient, w, scale * load(gradients + i));
@@ -8608,25 +8669,32 @@ void update_range(const AdamStep& step, const UpdateArenas<T>& at, std::size_t b
         const V v = fma(beta2, load(second + i), rest2 * g * g);
         store(first + i, m);
         store(second + i, v);
-        store(weights + i, kept * w - lr * m / fma(sqrt(v), root, eps));
+        const V moved = kept * w - lr * m / fma(sqrt(v), root, eps);
+        store(weights + i, moved);
+        none = none + fma(zero, moved, zero * v);
     });
+    return sum(none) == T{};
 }
 
 }  // namespace detail
 
 /// One step over an arena, each array read and written once. What no range holds stays as it is. Bit-identical for any
-/// number of threads.
+/// number of threads. Whether all that was written is finite, which costs no further look at it.
 template <class Step, class T>
-void update_arena(std::span<const UpdateRange<Step>> ranges, const UpdateArenas<T>& arenas,
+bool update_arena(std::span<const UpdateRange<Step>> ranges, const UpdateArenas<T>& arenas,
                   int threads = default_threads()) {
     std::size_t size = 0;
+    std::atomic<bool> finite{true};
     for (const auto& range : ranges) { size = std::max(size, range.end); }
     detail::for_chunks(size, threads, [&](std::size_t begin, std::size_t n) {
         for (const auto& range : ranges) {
             const std::size_t first = std::max(begin, range.begin), last = std::min(begin + n, range.end);
-            if (first < last) { detail::update_range(range.step, arenas, first, last - first); }
+            if (first < last && !detail::update_range(range.step, arenas, first, last - first)) {
+                finite.store(false, std::memory_order_relaxed);
+            }
         }
     });
+    return finite.load(std::memory_order_relaxed);
 }
 
 /// sum += x. Equal sizes.
@@ -8895,7 +8963,7 @@ struct StepNumbers {
     std::int64_t number = 1;        ///< of this step, the first being 1: Adam's corrections depend on it
     double gradient_scale = 1.0;    ///< from clipping; applied before decay
     TensorNumbers<Net> lr_scale{};  ///< factors of lr; 0 leaves a tensor as it is
-    TensorNumbers<Net> squares{};   ///< Σg² of every tensor before clipping, where clipping or LARS needs it
+    TensorNumbers<Net> squares{};   ///< Σg² of every tensor before clipping, where somebody needs it
 
     explicit StepNumbers(double rate, std::int64_t step = 1) : lr{rate}, number{step} { lr_scale.fill(1.0); }
 
@@ -8926,9 +8994,10 @@ class OptimizerState {
     /// Moves parameters against their gradients, in one pass over the arenas; LARS reads the weights once more, for
     /// their norms: a pass of its own, because it keeps nothing from step to step, and the large batches that LARS is
     /// for take far longer than a look at the weights. Bit-identical for any number of threads; allocates nothing.
-    void step(const StepNumbers<Net>& numbers, Parameters<Net, T>& parameters, const Parameters<Net, T>& gradients,
+    /// Returns whether everything is finite that it moved.
+    bool step(const StepNumbers<Net>& numbers, Parameters<Net, T>& parameters, const Parameters<Net, T>& gradients,
               int threads = default_threads()) {
-        std::visit(
+        return std::visit(
             [&](const auto& o) {
                 using Step = decltype(step_of(o, numbers, std::size_t{0}, parameters, threads));
                 std::array<UpdateRange<Step>, Layout::tensors> ranges;
@@ -8940,8 +9009,9 @@ class OptimizerState {
                     ranges[count++] = {begin, begin + static_cast<std::size_t>(slot.spec.dims.stored()),
                                        step_of(o, numbers, i, parameters, threads)};
                 }
-                update_arena<Step, T>(std::span{ranges}.first(count),
-                                      {parameters.data(), gradients.data(), arena_data(0), arena_data(1)}, threads);
+                return update_arena<Step, T>(std::span{ranges}.first(count),
+                                             {parameters.data(), gradients.data(), arena_data(0), arena_data(1)},
+                                             threads);
             },
             optimizer_);
     }
@@ -9008,17 +9078,70 @@ namespace ctnn::inline CTNN_ISA {
 
 namespace detail {
 
+/// `what` with its verb: "loss is".
 [[noreturn]] inline void throw_not_finite(std::int64_t step, const char* what, const std::string& where) {
-    raise(NumericError(fmt::format("step {}: the {} is not finite; {}", std::to_string(step), what, where)));
+    raise(NumericError(fmt::format("step {}: the {} not finite; {}", std::to_string(step), what, where)));
 }
 
-/// The name of the first tensor with a number that is not finite, or nothing.
+/// "features.3.weight (layer 4, Conv2d)".
+template <Network Net>
+std::string tensor_title(const Name& name, std::size_t layer) {
+    return fmt::format("{} (layer {}, {})", name.view(), layer, Net::description.layers[layer].type);
+}
+
+/// The first tensor of an arena with a number that is not finite, or nothing. Those whose factor of the learning rate
+/// is 0 are left out.
 template <Network Net, class T>
-std::string first_not_finite(const Parameters<Net, T>& arena, int threads) {
-    for (const ParameterSlot& slot : ParameterLayout<Net>::slots) {
-        if (!all_finite<T>(tensor_of(arena, slot), threads)) { return std::string{slot.name.view()}; }
+std::string first_not_finite(const T* arena, int threads, const TensorNumbers<Net>* lr_scale = nullptr) {
+    for (std::size_t i = 0; i < ParameterLayout<Net>::tensors; ++i) {
+        const ParameterSlot& slot = ParameterLayout<Net>::slots[i];
+        if (lr_scale != nullptr && (*lr_scale)[i] == 0.0) { continue; }
+        const std::span<const T> tensor{arena + slot.offset, static_cast<std::size_t>(slot.spec.dims.stored())};
+        if (!all_finite(tensor, threads)) { return tensor_title<Net>(slot.name, slot.layer); }
     }
     return {};
+}
+
+/// The first of the running statistics that are not finite, or nothing.
+template <Network Net, class T>
+std::string first_statistics_not_finite(const T* buffers) {
+    for (const BufferSlot& slot : ParameterLayout<Net>::buffers) {
+        const auto channels = static_cast<std::size_t>(slot.channels);
+        if (!all_finite<T>({buffers + slot.mean_offset, channels}, 1)) {
+            return tensor_title<Net>(slot.mean, slot.layer);
+        }
+        if (!all_finite<T>({buffers + slot.variance_offset, channels}, 1)) {
+            return tensor_title<Net>(slot.variance, slot.layer);
+        }
+    }
+    return {};
+}
+
+/// The first number that is not finite among values of `shape`, [sample][row][column][channel], or nothing: "image 3
+/// of the batch (id 17), channel 0, row 5, column 2 is NaN". `ids` may be null.
+template <class T>
+std::string first_value_not_finite(std::span<const T> values, Shape shape, const std::uint32_t* ids, int threads) {
+    if (all_finite(values, threads)) { return {}; }
+    const auto bad = std::find_if(values.begin(), values.end(), [](T v) { return !std::isfinite(v); });
+    const auto at = bad - values.begin(), sample = at / shape.size(), pixel = at % shape.size() / shape.channels;
+    return fmt::format("image {} of the batch{}, channel {}, row {}, column {} is {}", sample,
+                       ids != nullptr ? fmt::format(" (id {})", ids[sample]) : "", at % shape.channels,
+                       pixel / shape.width, pixel % shape.width,
+                       std::isnan(*bad) ? "NaN" : (*bad > 0 ? "infinity" : "-infinity"));
+}
+
+/// What was found in a step, and whence it may come: from the input or the targets alone where they are not finite,
+/// else from the parameters, which may be null, or the learning rate.
+template <Network Net, class T>
+std::string not_finite_source(const std::string& found, std::span<const T> input, std::span<const T> targets,
+                              const std::uint32_t* ids, const T* parameters, int threads) {
+    const std::string pixel = first_value_not_finite(input, Net::input_shape, ids, threads);
+    if (!pixel.empty()) { return "the input is not: " + pixel; }
+    const std::string target = first_value_not_finite(targets, Net::output_shape, ids, threads);
+    if (!target.empty()) { return "the target is not: " + target; }
+    const std::string parameter = parameters != nullptr ? first_not_finite<Net, T>(parameters, threads) : std::string{};
+    return found + (parameter.empty() ? "" : "; the first parameter that is not: " + parameter) +
+           "; lower the learning rate, warm up, or clip gradients";
 }
 
 /// Observes a forward pass. Where it searches, it remembers the first stage whose output is not finite; one type for
@@ -9057,6 +9180,41 @@ class FiniteWatch {
 };
 
 }  // namespace detail
+
+/// The first tensor of a model with a number that is not finite, parameters before running statistics, and its layer,
+/// "6.weight (layer 6, Linear)"; nothing where all are finite.
+template <Network Net, class T>
+std::string first_not_finite(ModelView<Net, T> model, int threads = default_threads()) {
+    const std::string parameter = detail::first_not_finite<Net, T>(model.parameters, threads);
+    return parameter.empty() ? detail::first_statistics_not_finite<Net, T>(model.buffers) : parameter;
+}
+
+}  // namespace ctnn::inline CTNN_ISA
+
+// ---- ctnn/train/progress.hpp
+// How far a training is, and what its steps return.
+
+namespace ctnn::inline CTNN_ISA {
+
+/// Where a run stands: epochs done, batches done in the current one and their losses, steps in all. Batches and steps
+/// include those that were skipped, losses do not.
+struct TrainerProgress {
+    int epoch = 0, batch = 0;
+    std::int64_t step = 0;
+    LossSum loss{};
+    std::int64_t skipped = 0;  ///< steps in all
+    int epoch_skipped = 0;     ///< steps of the current epoch
+    int skipped_in_a_row = 0;  ///< steps since the last one that was not
+    bool operator==(const TrainerProgress&) const = default;
+};
+
+/// One step, or an epoch: the sum over its steps.
+struct StepResult {
+    LossSum loss{};
+    double lr = 0;             ///< of the last step
+    double gradient_norm = 0;  ///< of the last step, before clipping; 0 unless clipping, LARS or skipping needs it
+    int skipped = 0;           ///< steps that were skipped, whose loss is not counted
+};
 
 }  // namespace ctnn::inline CTNN_ISA
 
@@ -9339,6 +9497,9 @@ struct TrainerSettings {
     double ema_decay = 0.0;            ///< of the averaged model, in [0, 1); 0 is none
     int ema_every = 1;                 ///< steps between its updates
     std::vector<LrScale> lr_scales{};  ///< frozen tensors, and others with a rate of their own
+    /// Steps in a row that may be skipped because their loss or gradients are not finite, as PyTorch's GradScaler does;
+    /// the next one fails. 0: the first fails.
+    int skip_nonfinite = 0;
 
     /// Throws ArgumentError that names the first setting outside its range.
     void validate() const {
@@ -9350,6 +9511,9 @@ struct TrainerSettings {
             raise(ArgumentError(fmt::format("micro_batch is {}, expected at least 0", micro_batch)));
         }
         if (ema_every < 1) { raise(ArgumentError(fmt::format("ema_every is {}, expected at least 1", ema_every))); }
+        if (skip_nonfinite < 0) {
+            raise(ArgumentError(fmt::format("skip_nonfinite is {}, expected at least 0", skip_nonfinite)));
+        }
         detail::require_setting("trainer", "clip_norm", clip_norm);
         detail::require_setting("trainer", "ema_decay", ema_decay, 1.0);
     }
@@ -9358,6 +9522,11 @@ struct TrainerSettings {
         return micro_batch > 0 && micro_batch < batch_size ? micro_batch : batch_size;
     }
 };
+
+/// Whether files of ctnn have not always had this key: where it is missing, they were written with its default.
+inline bool is_later_key(std::string_view key) {
+    return key == "skip_nonfinite" || key == "skipped" || key == "epoch_skipped" || key == "skipped_in_a_row";
+}
 
 /// Calls f(key, value) for every setting that the loss and the optimizer at hand have, values being those that
 /// setting_text knows: one list for whoever writes, reads or compares them. The kinds of loss and optimizer come before
@@ -9401,6 +9570,7 @@ void for_each_setting(Settings& s, F&& f) {
     f("ema_decay", s.ema_decay);
     f("ema_every", s.ema_every);
     f("lr_scales", s.lr_scales);
+    f("skip_nonfinite", s.skip_nonfinite);
     f("schedule", s.schedule.kind);
     f("lr", s.schedule.lr);
     f("epochs", s.schedule.epochs);
@@ -9423,21 +9593,6 @@ void for_each_setting(Settings& s, F&& f) {
 // The training loop: forward, loss, backward, update, and the progress through epochs.
 
 namespace ctnn::inline CTNN_ISA {
-
-/// Where a run stands: epochs done, batches done in the current one and their losses, steps in all.
-struct TrainerProgress {
-    int epoch = 0, batch = 0;
-    std::int64_t step = 0;
-    LossSum loss{};
-    bool operator==(const TrainerProgress&) const = default;
-};
-
-/// One step, or an epoch: the sum over its steps.
-struct StepResult {
-    LossSum loss{};
-    double lr = 0;             ///< of the last step
-    double gradient_norm = 0;  ///< of the last step, before clipping; 0 where neither clipping nor LARS needs it
-};
 
 namespace detail {
 
@@ -9475,6 +9630,7 @@ class Trainer {
         std::iota(places_.begin(), places_.end(), 0u);
         if (settings.pass_size() < settings.batch_size) { pass_gradients_.emplace(); }
         if (settings.ema_decay > 0.0) { average_.emplace(model); }
+        check_passes(places_.size());
     }
     Trainer(Model<Net, T>& model, const Loss& loss, const Optimizer& optimizer, const Schedule& schedule,
             int batch_size = 128, Seed seed = {}, int threads = default_threads())
@@ -9482,8 +9638,13 @@ class Trainer {
 
     /// One step on the samples at `images` ([sample][row][column][channel]) with learning rate `lr`. `ids` key dropout;
     /// where they are null, the place in the batch and the step do. Throws ArgumentError for more samples than the
-    /// batch size or a label that is none, and NumericError, which names step and layer, when the loss or, where it is
-    /// taken, the gradient norm is not finite. The model is then as it was before the step.
+    /// batch size, a label that is none, or a single value a channel where batch norm needs two.
+    ///
+    /// Where the loss, the running statistics or, if it is taken, the gradient norm is not finite, the step is skipped,
+    /// as long as settings().skip_nonfinite allows: all but the progress stays as it was. Otherwise it throws
+    /// NumericError, which names the step and what was not finite first: the pixel of the input, the layer's output,
+    /// the tensor. The model is then as it was before the step. Only what the update alone can show leaves a model that
+    /// has been moved: that it overflows, or a gradient where the norm is not taken.
     StepResult step(const T* images, const Labels& labels, const std::uint32_t* ids, double lr) {
         detail::check_labels(labels.size(), labels, Net::classes);
         const double divisor = std::visit([&](const auto& loss) { return loss.divisor(labels); }, settings_.loss);
@@ -9499,14 +9660,19 @@ class Trainer {
     /// The rest of the current epoch: the loader starts it at the batch where this trainer stands. `after_step(result)`
     /// is called with every step's result and may return false to stop; then the epoch stays unfinished. The result's
     /// loss is that of the epoch from its first batch on, also where another call or another process began it. Throws
-    /// ArgumentError where the batches are not what the network takes.
+    /// ArgumentError where the batches are not what the network takes, before the first one.
     template <class AfterStep>
     StepResult train_epoch(BatchLoader& loader, AfterStep&& after_step) {
         if (loader.shape() != Net::input_shape) {
             raise(ArgumentError("the loader's batches do not have the shape of the network's input"));
         }
+        const auto batch_size = static_cast<std::size_t>(loader.options().batch_size);
+        for (const std::size_t n : {std::min(loader.samples(), batch_size), loader.samples() % batch_size}) {
+            if (n > 0) { check_passes(n); }
+        }
         StepResult total;
         total.loss = progress_.loss;
+        total.skipped = progress_.epoch_skipped;
         total.lr = settings_.schedule.at(position(progress_.batch - 1, loader));
         loader.start_epoch(progress_.epoch, progress_.batch);
         while (const MiniBatch* batch = loader.next()) {
@@ -9517,22 +9683,24 @@ class Trainer {
             progress_.loss += result.loss;
             total = result;
             total.loss = progress_.loss;
+            total.skipped = progress_.epoch_skipped;
             if (!after_step(result)) { return total; }
         }
         ++progress_.epoch;
         progress_.batch = 0;
         progress_.loss = {};
+        progress_.epoch_skipped = 0;
         return total;
     }
     StepResult train_epoch(BatchLoader& loader) {
         return train_epoch(loader, [](const StepResult&) { return true; });
     }
 
-    /// Throws NumericError that names the first parameter tensor with a number that is not finite: to be called before
-    /// a good checkpoint is replaced, because without clipping a step looks at the loss alone.
+    /// Throws NumericError that names the first tensor of the model, running statistics included, with a number that is
+    /// not finite: to be called before a good checkpoint is replaced, for who moves parameters himself.
     void require_finite() const {
-        const std::string name = detail::first_not_finite(model_.parameters(), workspace_.threads());
-        if (!name.empty()) { not_finite("model", "the first parameter that is not: " + name); }
+        const std::string name = first_not_finite(model_.view(), workspace_.threads());
+        if (!name.empty()) { not_finite("model is", "the first tensor that is not: " + name); }
     }
     /// ½·weight_decay·Σw² over what decays: together with a step's loss what SGD minimises.
     [[nodiscard]] double l2_loss() const {
@@ -9573,6 +9741,9 @@ class Trainer {
         std::size_t begin, count;
         RandomKey key;
 
+        [[nodiscard]] Pass part(std::size_t first, std::size_t n) const {
+            return {images, targets, first, n, {key.seed, key.epoch, key.ids + first}};
+        }
         [[nodiscard]] const T* input() const {
             return images + begin * static_cast<std::size_t>(Net::input_shape.size());
         }
@@ -9582,6 +9753,16 @@ class Trainer {
     /// Of a batch of the current epoch, in epochs.
     [[nodiscard]] double position(int batch, const BatchLoader& loader) const {
         return progress_.epoch + static_cast<double>(batch) / loader.batches();
+    }
+    /// Steps that moved the model.
+    [[nodiscard]] std::int64_t updates() const { return progress_.step - progress_.skipped; }
+    /// Passes of nearly equal sizes, of which a step of so many samples consists.
+    [[nodiscard]] std::size_t passes_of(std::size_t samples) const {
+        const auto most = static_cast<std::size_t>(workspace_.batch());
+        return (samples + most - 1) / most;
+    }
+    void check_passes(std::size_t samples) const {
+        detail::check_norms<Net>(static_cast<int>(samples / passes_of(samples)));
     }
     static const TrainerSettings& checked(const TrainerSettings& settings) {
         settings.validate();
@@ -9596,39 +9777,55 @@ class Trainer {
             raise(ArgumentError("a batch of " + std::to_string(samples) + " samples; expected 1 to " +
                                 std::to_string(places_.size()) + ", the trainer's batch size"));
         }
+        check_passes(samples);
         // Samples without ids are told apart by the step, so that no two steps draw the same masks.
         const auto drawn = static_cast<std::uint32_t>(ids != nullptr ? progress_.epoch : progress_.step);
-        if (ids == nullptr) { ids = places_.data(); }
+        const Pass all{images, targets, 0, samples, {settings_.seed, drawn, ids != nullptr ? ids : places_.data()}};
         if (average_ && progress_.step == 0) { *average_ = model_; }
         buffers_before_ = model_.buffers();
         StepResult result;
         result.lr = lr;
-        StepNumbers<Net> numbers{lr, progress_.step + 1};
+        StepNumbers<Net> numbers{lr, updates() + 1};
         numbers.lr_scale = lr_scales_in<Net>(progress_.epoch, settings_.lr_scales);
-        const bool normed = settings_.clip_norm > 0.0 || std::holds_alternative<Lars>(settings_.optimizer);
+        const bool normed = settings_.clip_norm > 0.0 || settings_.skip_nonfinite > 0 ||
+                            std::holds_alternative<Lars>(settings_.optimizer);
 
-        const auto most = static_cast<std::size_t>(workspace_.batch());
-        const std::size_t passes = (samples + most - 1) / most;  // of nearly equal sizes
+        const std::size_t passes = passes_of(samples);
         for (std::size_t i = 0; i < passes; ++i) {
             const std::size_t begin = samples * i / passes, end = samples * (i + 1) / passes;
-            const Pass pass{images, targets, begin, end - begin, {settings_.seed, drawn, ids + begin}};
+            const Pass pass = all.part(begin, end - begin);
             const LossSum loss = forward_and_loss(pass, {workspace_, pass.samples(), false});
-            if (!std::isfinite(loss.loss_sum)) { loss_not_finite(pass); }
+            if (!std::isfinite(loss.loss_sum)) {
+                return give_up(lr, "loss is", [&] { return source_of(all, search(pass)); });
+            }
             result.loss += loss;
             backward(model_, pass.input(), pass.samples(), workspace_, i == 0 ? gradients_ : *pass_gradients_,
                      [&](int time) { gather(time, i > 0, normed && end == samples ? &numbers.squares : nullptr); });
         }
+        if (!all_finite<T>(model_.buffers().span(), 1)) {
+            return give_up(lr, "running statistics are", [&] {
+                return source_of(all, "the first that are not: " +
+                                          detail::first_statistics_not_finite<Net, T>(model_.buffers().data()));
+            });
+        }
         if (normed) {
             result.gradient_norm = numbers.gradient_norm();
             if (!std::isfinite(result.gradient_norm)) {
-                model_.buffers() = buffers_before_;
-                not_finite("gradient norm", "the first gradient that is not: " +
-                                                detail::first_not_finite(gradients_, workspace_.threads()));
+                return give_up(lr, "gradient norm is", [&] {
+                    const std::string gradient = bad_gradient(numbers);
+                    return source_of(all, gradient.empty() ? "every gradient is" : gradient);
+                });
             }
             numbers.clip(settings_.clip_norm);
         }
-        optimizer_.step(numbers, model_.parameters(), gradients_, workspace_.threads());
+        if (!optimizer_.step(numbers, model_.parameters(), gradients_, workspace_.threads())) {
+            const std::string gradient = bad_gradient(numbers);
+            not_finite("update is",
+                       source_of(all, gradient.empty() ? "every gradient is" : gradient, gradient.empty()) +
+                           "; the model has been moved: go on from a file");
+        }
         ++progress_.step;
+        progress_.skipped_in_a_row = 0;
         move_average_model();
         return result;
     }
@@ -9661,29 +9858,55 @@ class Trainer {
     }
 
     void move_average_model() {
-        if (!average_ || progress_.step % settings_.ema_every != 0) { return; }
-        const auto k = static_cast<double>(progress_.step / settings_.ema_every);
+        if (!average_ || updates() % settings_.ema_every != 0) { return; }
+        const auto k = static_cast<double>(updates() / settings_.ema_every);
         const double share = std::max(1.0 - settings_.ema_decay, 9.0 / (10.0 + k));
         move_average<T>(average_->parameters().span(), model_.parameters().span(), share, workspace_.threads());
         move_average<T>(average_->buffers().span(), model_.buffers().span(), share, workspace_.threads());
         average_->buffers().batches_tracked = model_.buffers().batches_tracked;
     }
 
-    [[noreturn]] void loss_not_finite(const Pass& pass) {
+    /// Skips a step or, where that is not allowed, ends it.
+    template <class Where>
+    StepResult give_up(double lr, const char* what, Where&& where) {
+        if (progress_.skipped_in_a_row >= settings_.skip_nonfinite) {
+            const std::string place = where();
+            model_.buffers() = buffers_before_;
+            not_finite(what, place);
+        }
         model_.buffers() = buffers_before_;
-        const int threads = workspace_.threads();
-        const std::span input{pass.input(), pass.count * static_cast<std::size_t>(Net::input_shape.size())};
-        if (!all_finite<T>(input, threads)) { not_finite("loss", "the input is not"); }
+        ++progress_.step;
+        ++progress_.skipped;
+        ++progress_.epoch_skipped;
+        ++progress_.skipped_in_a_row;
+        StepResult result;
+        result.lr = lr;
+        result.skipped = 1;
+        return result;
+    }
+    /// The first output of a pass that is not finite.
+    std::string search(const Pass& pass) {
         detail::FiniteWatch<TrainPlan> watch{workspace_, pass.samples(), true};
         forward(model_, pass.input(), pass.samples(), workspace_, pass.key, watch);
-        model_.buffers() = buffers_before_;
-        const std::string parameter = detail::first_not_finite(model_.parameters(), threads);
-        not_finite("loss", watch.found() +
-                               (parameter.empty() ? "" : "; the first parameter that is not: " + parameter) +
-                               "; lower the learning rate, warm up, or clip gradients");
+        return watch.found();
+    }
+    /// The first gradient that is not finite, of those that move something.
+    [[nodiscard]] std::string bad_gradient(const StepNumbers<Net>& numbers) const {
+        const std::string name =
+            detail::first_not_finite<Net, T>(gradients_.data(), workspace_.threads(), &numbers.lr_scale);
+        return name.empty() ? "" : "the first gradient that is not: " + name;
+    }
+    /// With what was found, whence it may come; unless parameters are what it has come to.
+    [[nodiscard]] std::string source_of(const Pass& all, const std::string& found, bool parameters = true) const {
+        const std::uint32_t* const ids = all.key.ids == places_.data() ? nullptr : all.key.ids;
+        const std::span<const T> input{all.images, all.count * static_cast<std::size_t>(Net::input_shape.size())};
+        return detail::not_finite_source<Net>(found, input, all.targets.values, ids,
+                                              parameters ? model_.parameters().data() : nullptr, workspace_.threads());
     }
     [[noreturn]] void not_finite(const char* what, const std::string& where) const {
-        detail::throw_not_finite(progress_.step, what, where);
+        const int skipped = progress_.skipped_in_a_row;
+        detail::throw_not_finite(progress_.step, what,
+                                 where + (skipped > 0 ? fmt::format("; skipped before it: {} in a row", skipped) : ""));
     }
 
     Model<Net, T>& model_;
@@ -9717,7 +9940,10 @@ inline SafetensorsMetadata trainer_metadata(const TrainerSettings& settings, con
                                  {"epoch_loss_sum", setting_text(progress.loss.loss_sum)},
                                  {"epoch_correct", setting_text(progress.loss.correct)},
                                  {"epoch_count", setting_text(progress.loss.count)},
-                                 {"epoch_weight", setting_text(progress.loss.weight)}};
+                                 {"epoch_weight", setting_text(progress.loss.weight)},
+                                 {"skipped", setting_text(progress.skipped)},
+                                 {"epoch_skipped", setting_text(progress.epoch_skipped)},
+                                 {"skipped_in_a_row", setting_text(progress.skipped_in_a_row)}};
     for_each_setting(settings,
                      [&](const char* key, const auto& value) { metadata.emplace_back(key, setting_text(value)); });
     return metadata;
@@ -9736,6 +9962,7 @@ struct MetadataReader {
     }
     template <class Value>
     void read(const char* key, Value& to) const {
+        if (lacks(key)) { return; }
 #if defined(__cpp_exceptions)
         try {
             parse_setting(text(key), to);
@@ -9746,6 +9973,8 @@ struct MetadataReader {
         parse_setting(text(key), to);
 #endif
     }
+    /// A later key, in a file from before there was it.
+    [[nodiscard]] bool lacks(const char* key) const { return is_later_key(key) && file.find_metadata(key) == nullptr; }
     void expect(const char* key, const std::string& expected) const {
         if (text(key) != expected) {
             raise(FileError(file.source + ": metadata '" + key + "' is '" + text(key) + "'; expected '" + expected +
@@ -9837,8 +10066,13 @@ void load_trainer(const std::filesystem::path& path, Trainer<Net, T>& trainer,
     reader.read("epoch_correct", progress.loss.correct);
     reader.read("epoch_count", progress.loss.count);
     reader.read("epoch_weight", progress.loss.weight);
-    for (const auto& [key, value] : detail::trainer_metadata(trainer.settings(), progress)) {
-        reader.expect(key.c_str(), value);
+    reader.read("skipped", progress.skipped);
+    reader.read("epoch_skipped", progress.epoch_skipped);
+    reader.read("skipped_in_a_row", progress.skipped_in_a_row);
+    const SafetensorsMetadata first = detail::trainer_metadata({}, {});
+    for (const auto& setting : detail::trainer_metadata(trainer.settings(), progress)) {
+        if (reader.lacks(setting.first.c_str()) && std::ranges::count(first, setting) != 0) { continue; }
+        reader.expect(setting.first.c_str(), setting.second);
     }
     const SafetensorsMetadata defaults = loader_metadata({});
     for (const auto& setting : further) {
@@ -11637,8 +11871,9 @@ inline bool stops_early(std::span<const double> scores, int patience, double min
 
 namespace ctnn::inline CTNN_ISA {
 
-/// Counts over a test set, batch by batch. Where logits tie, the lower class wins, in top-1 and top-5 alike. A ratio
-/// over no samples is NaN. Adding allocates nothing.
+/// Counts over a test set, batch by batch. Where logits tie, the lower class wins, in top-1 and top-5 alike. A sample
+/// with a logit that is NaN is taken for no class: it counts as wrong, and the confusion matrix lacks it. A ratio over
+/// no samples is NaN. Adding allocates nothing.
 class Metrics {
   public:
     /// Throws ArgumentError on fewer than one class.
@@ -11647,6 +11882,7 @@ class Metrics {
             raise(ArgumentError("metrics: " + std::to_string(classes) + " classes, expected at least 1"));
         }
         confusion_.resize(static_cast<std::size_t>(classes) * static_cast<std::size_t>(classes));
+        samples_of_.resize(static_cast<std::size_t>(classes));
     }
 
     /// Counts a batch of n × classes logits. Throws ArgumentError on a size that does not fit or a label outside
@@ -11658,10 +11894,13 @@ class Metrics {
         for (std::size_t i = 0; i < labels.size(); ++i) {
             const auto row = logits.subspan(i * width, width);
             const auto truth = static_cast<std::size_t>(labels[i]);
-            std::size_t ahead = 0;  // classes that come before the true one; a NaN beats it and is beaten by all
-            for (std::size_t j = 0; j < width; ++j) {
-                ahead += j < truth ? !(row[truth] > row[j]) : j > truth && !(row[truth] >= row[j]);
+            ++samples_of_[truth];
+            if (std::any_of(row.begin(), row.end(), [](T x) { return std::isnan(x); })) {
+                ++not_numbers_;
+                continue;
             }
+            std::size_t ahead = 0;  // classes that come before the true one
+            for (std::size_t j = 0; j < width; ++j) { ahead += j < truth ? row[j] >= row[truth] : row[j] > row[truth]; }
             top5_ += ahead < 5;
             ++confusion_[truth * width + static_cast<std::size_t>(argmax(row))];
         }
@@ -11681,7 +11920,9 @@ class Metrics {
                                 std::to_string(classes_)));
         }
         for (std::size_t i = 0; i < confusion_.size(); ++i) { confusion_[i] += other.confusion_[i]; }
+        for (std::size_t i = 0; i < samples_of_.size(); ++i) { samples_of_[i] += other.samples_of_[i]; }
         top5_ += other.top5_;
+        not_numbers_ += other.not_numbers_;
         samples_ += other.samples_;
         loss_sum_ += other.loss_sum_;
         losses_ += other.losses_;
@@ -11691,6 +11932,8 @@ class Metrics {
 
     [[nodiscard]] int classes() const { return classes_; }
     [[nodiscard]] std::int64_t samples() const { return samples_; }
+    /// Samples with a logit that is NaN.
+    [[nodiscard]] std::int64_t not_numbers() const { return not_numbers_; }
 
     /// Samples of class `truth` that were taken for `predicted`. Throws ArgumentError on a class that is none.
     [[nodiscard]] std::int64_t confusion(int truth, int predicted) const {
@@ -11717,9 +11960,8 @@ class Metrics {
     [[nodiscard]] std::vector<double> recall() const {
         std::vector<double> result;
         for (int truth = 0; truth < classes_; ++truth) {
-            std::int64_t samples = 0;
-            for (int c = 0; c < classes_; ++c) { samples += at(truth, c); }
-            result.push_back(ratio(static_cast<double>(at(truth, truth)), samples));
+            result.push_back(
+                ratio(static_cast<double>(at(truth, truth)), samples_of_[static_cast<std::size_t>(truth)]));
         }
         return result;
     }
@@ -11732,13 +11974,12 @@ class Metrics {
         return confusion_[static_cast<std::size_t>(truth) * static_cast<std::size_t>(classes_) +
                           static_cast<std::size_t>(predicted)];
     }
-    static double ratio(double part, std::int64_t whole) {
-        return whole > 0 ? part / static_cast<double>(whole) : std::numeric_limits<double>::quiet_NaN();
-    }
+    static double ratio(double part, std::int64_t whole) { return detail::ratio(part, static_cast<double>(whole)); }
 
     int classes_;
-    std::vector<std::int64_t> confusion_;  // classes × classes, row = truth
-    std::int64_t top5_ = 0, samples_ = 0, losses_ = 0;
+    std::vector<std::int64_t> confusion_;   // classes × classes, row = truth
+    std::vector<std::int64_t> samples_of_;  // by their class
+    std::int64_t top5_ = 0, samples_ = 0, not_numbers_ = 0, losses_ = 0;
     double loss_sum_ = 0.0;
 };
 

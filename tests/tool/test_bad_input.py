@@ -250,6 +250,19 @@ class Numbers(ToolTest):
             for tensor, values in safetensors.read(self.path("run", f"{name}.safetensors"))[0].items():
                 self.assertTrue(all(map(math.isfinite, values.values())), f"{name}: {tensor}")
         self.run_tool("eval", "--dataset", "synthetic", "--weights", "run/last.safetensors")
+        self.assertRegex(self.refusal(*arguments[:-1], "0.01", "--out", "skipping", "--skip-nonfinite", "3"),
+                         r"; skipped before it: 3 in a row$")
+
+    def test_weights_that_are_not_numbers_are_named(self):
+        self.run_tool(*SHORT, "--out", "run", "--epochs", "1", "--limit-train", "64")
+        tensors, metadata = safetensors.read(self.path("run", "last.safetensors"))
+        for tensor, layer in ("0.weight", "0, Conv2d"), ("1.running_mean", "1, BatchNorm2d"):
+            dtype, shape, data = tensors[tensor]
+            spoilt = safetensors.Tensor(dtype, shape, struct.pack("<f", math.nan) + data[4:])
+            safetensors.write(self.path("spoilt.safetensors"), {**tensors, tensor: spoilt}, metadata)
+            message = self.refusal("eval", "--dataset", "synthetic", "--weights", "spoilt.safetensors")
+            self.assertEqual(message, "spoilt.safetensors: found outputs that are not finite, expected numbers; the first "
+                                      f"tensor that is not: {tensor} (layer {layer})")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Features of training that are one flag each, and settings from files."""
 
 import json
+import math
 import unittest
 
 from tool import SHORT, ToolTest, content, safetensors, write
@@ -72,6 +73,44 @@ class Features(ToolTest):
                                "--out", "run")
         self.assertLess(len(self.rows("run")), 9)
         self.assertIn("results in run", output)
+
+    def test_steps_that_are_not_finite_are_skipped(self):
+        # The loss of a batch with a picture of the last class overflows.
+        run = ["train", "--dataset", "synthetic", "--limit-train", "160", "--batch-size", "8", "--epochs", "2",
+               "--label-smoothing", "0", "--class-weights", "1,1,1,1,1,1,1,1,1,1.7e308", "--skip-nonfinite", "20"]
+        output = self.run_tool(*run, "--out", "unbroken")
+        rows = self.rows("unbroken")
+        skipped = [int(row["skipped"]) for row in rows]
+        for row, line in zip(rows, [line for line in output.splitlines() if line.endswith(" skipped")]):
+            self.assertTrue(line.endswith(f"  {row['skipped']:.0f} skipped"), line)
+            self.assertTrue(0 < row["skipped"] < 20 and row["train_loss"] < 5, row)
+        self.assertIn(f"\n{sum(skipped)} of 40 steps were skipped: their loss or gradients were not finite\n", output)
+        self.assertIn("report.html", output)
+        self.run_tool(*run, "--out", "run", "--stop-after", "1")
+        self.run_tool("train", "--resume", "run", "--threads", "2")
+        found, expected = self.files("run"), self.files("unbroken")
+        for name in "last.safetensors", "trainer.safetensors", "metrics.csv":
+            self.assertEqual(found[name], expected[name], name)
+        self.assertIn("step 0: the loss is not finite; every layer's output is", self.refusal(*run[:-2], "--out", "other"))
+
+    def test_an_evaluation_that_is_not_finite_is_said_and_is_never_the_best(self):
+        self.run_tool(*SHORT, "--out", "run", "--stop-after", "2")
+        path = self.path("run", "trainer.safetensors")
+        tensors, metadata = safetensors.read(path)
+        # Training takes the batch's statistics; inference, with these, overflows.
+        mean = tensors["1.running_mean"]
+        tensors["1.running_mean"] = safetensors.Tensor.of("F32", mean.shape, [-3.4e38] * len(mean.values()))
+        safetensors.write(path, tensors, metadata)
+        process = self.start("train", "--resume", "run")
+        output, errors = process.communicate(timeout=300)
+        self.assertEqual(process.returncode, 0, errors)
+        self.assertEqual(errors, "alexnet: epoch 3: 2000 of the 2000 test images have outputs that are NaN; they count as "
+                                 "wrong\n")
+        self.assertRegex(output, r"\n +3 +[\d.]+ +[\d.]+ +[\d.]+ % +nan +0\.00 % ")
+        row = self.rows("run")[-1]
+        self.assertTrue(math.isnan(row["eval_loss"]) and row["eval_accuracy"] == 0, row)
+        self.assertNotIn("best.safetensors (epoch 3", output)
+        self.assertIn("report.html", output)
 
     def test_whitening_filters_stay_as_they_are(self):
         for run, lr in ("slow", "0.01"), ("fast", "0.1"):

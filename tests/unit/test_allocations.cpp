@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <limits>
 #include <new>
 #include <vector>
 
@@ -57,8 +58,11 @@ void check_step(const TrainerSettings& settings) {
     const std::vector<std::int32_t> labels(static_cast<std::size_t>(n), 3);
     REQUIRE(allocations - before_all >= 6);  // the counter counts
 
+    std::vector<float> broken = input;
+    broken.back() = std::numeric_limits<float>::infinity();
     const auto step = [&] {
         trainer.step(input.data(), labels, nullptr, 0.1);
+        if (settings.skip_nonfinite > 0) { trainer.step(broken.data(), labels, nullptr, 0.1); }
         forward(model.view(), input.data(), n, inference);
     };
     step();  // threads start
@@ -80,6 +84,7 @@ TEST_CASE("a training step and an inference allocate nothing") {
     settings.loss = CrossEntropy{.label_smoothing = 0.1, .class_weights = std::vector<double>(10, 2.0)};
     settings.micro_batch = 4;
     settings.ema_decay = 0.9;
+    settings.skip_nonfinite = 1;
     settings.lr_scales = {freeze("0.weight"), lr_scale("BatchNorm2d.bias", 64)};
     for (const Optimizer& optimizer : std::array<Optimizer, 3>{Adam{}, AdamW{}, Lars{}}) {
         settings.optimizer = optimizer;

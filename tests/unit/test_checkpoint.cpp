@@ -68,6 +68,7 @@ TrainerSettings some_settings() {
     s.ema_decay = 0.97;
     s.ema_every = 2;
     s.lr_scales = {freeze("6.bias", 1), lr_scale("BatchNorm2d.bias", 1.0 / 3)};
+    s.skip_nonfinite = 2;
     return s;
 }
 
@@ -197,6 +198,7 @@ TEST_CASE("checkpoint: the settings come back to the bit", "[io][checkpoint]") {
     CHECK(read.schedule.lr == settings.schedule.lr);
     CHECK(read.micro_batch == settings.micro_batch);
     CHECK(read.ema_every == settings.ema_every);
+    CHECK(read.skip_nonfinite == settings.skip_nonfinite);
 }
 
 TEST_CASE("checkpoint: an epoch's loss counts the batches before the stop", "[io][checkpoint]") {
@@ -267,6 +269,12 @@ TEST_CASE("checkpoint: a file that does not fit leaves the trainer as it was", "
     CHECK_THAT(refusal(), Catch::Contains("metadata 'lr' is '0.25'; expected '0.0333"));
     write("seed", std::nullopt);
     CHECK_THAT(refusal(), Catch::Contains("no metadata 'seed'"));
+    write("skip_nonfinite", std::nullopt);  // from before there was the setting: with the default, 0
+    CHECK_THAT(refusal(), Catch::Contains("no metadata 'skip_nonfinite'"));
+    CHECK(load_trainer_settings(scratch / "bad").skip_nonfinite == 0);
+    write("skipped", std::nullopt);
+    CHECK(message_of([&] { load_trainer(scratch / "bad", trainer); }).empty());
+    CHECK(trainer.progress().skipped == 0);
     write("step", "2x");
     CHECK_THAT(refusal(), Catch::EndsWith("metadata 'step': found '2x', expected a number"));
     // Each kind of tensor: the file is in the order parameters, buffers, velocity, average.
@@ -311,6 +319,7 @@ TEST_CASE("checkpoint: a file that does not fit leaves the trainer as it was", "
 TEST_CASE("trainer: a number that is not finite stops the step and leaves the model as it was", "[trainer]") {
     TrainerSettings settings = some_settings();
     settings.clip_norm = GENERATE(0.0, 1.0);
+    settings.skip_nonfinite = 0;
     Model<Net> model{Seed{1}};
     Trainer<Net> trainer{model, settings, 1};
     std::vector<float> images(4 * 3 * 32 * 32);
@@ -328,10 +337,11 @@ TEST_CASE("trainer: a number that is not finite stops the step and leaves the mo
         std::size_t count;
         const char* named;
     };
-    const Case c = GENERATE(Case{true, nan, 1, "loss is not finite; the input is not"},
-                            Case{true, inf, 1, "loss is not finite; the input is not"},
-                            Case{false, 1e38f, 5 * 7 * 7 * 16, "output that is not: layer 6, Linear; lower"},
-                            Case{false, inf, 1, "layer 6, Linear; the first parameter that is not: 6.weight; lower"});
+    const Case c = GENERATE(
+        Case{true, nan, 1, "loss is not finite; the input is not"},
+        Case{true, inf, 1, "loss is not finite; the input is not"},
+        Case{false, 1e38f, 5 * 7 * 7 * 16, "output that is not: layer 6, Linear; lower"},
+        Case{false, inf, 1, "layer 6, Linear; the first parameter that is not: 6.weight (layer 6, Linear); lower"});
     float* const at = c.in_input ? &images[5000] : model.parameters().data() + ParameterLayout<Net>::offset(6, 0);
     std::fill_n(at, c.count, c.value);
     const auto numbers = [&] {
@@ -342,7 +352,7 @@ TEST_CASE("trainer: a number that is not finite stops the step and leaves the mo
     const std::vector<float> before = numbers();
     if (c.value == inf && !c.in_input) {
         CHECK_THROWS_WITH(trainer.require_finite(),
-                          "step 2: the model is not finite; the first parameter that is not: 6.weight");
+                          "step 2: the model is not finite; the first tensor that is not: 6.weight (layer 6, Linear)");
     } else {
         CHECK_NOTHROW(trainer.require_finite());
     }

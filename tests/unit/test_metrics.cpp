@@ -49,15 +49,28 @@ TEST_CASE("top-5 takes the five largest, and the lower class where they tie", "[
             CHECK(metrics.accuracy() == (truth == 0 ? 1.0 : 0.0));
             CHECK(metrics.confusion(truth, 0) == 1);
         }
-        ctnn::Metrics metrics{7};
-        metrics.add<float>(broken, std::vector{truth});
-        CHECK(metrics.top5() == 0.0);
+        // A NaN makes a sample one of no class, whatever the others are.
+        std::vector<float> spoilt = falling;
+        spoilt[6] = nan;
+        for (const auto& logits : {broken, spoilt}) {
+            ctnn::Metrics metrics{7};
+            metrics.add<float>(logits, std::vector{truth});
+            CHECK(metrics.top5() == 0.0);
+            CHECK(metrics.accuracy() == 0.0);
+            CHECK(metrics.recall()[static_cast<std::size_t>(truth)] == 0.0);
+            for (int guess = 0; guess < 7; ++guess) { CHECK(metrics.confusion(truth, guess) == 0); }
+            metrics.merge(metrics);
+            CHECK(metrics.not_numbers() == 2);
+            CHECK(metrics.samples() == 2);
+            CHECK(metrics.recall()[static_cast<std::size_t>(truth)] == 0.0);
+        }
     }
 }
 
 TEST_CASE("the mean loss is over samples, not batches", "[metrics]") {
     ctnn::Metrics metrics{2};
     CHECK(std::isnan(metrics.mean_loss()));
+    CHECK_FALSE(std::signbit(metrics.mean_loss()));
     CHECK(std::isnan(metrics.accuracy()));
     CHECK(std::isnan(metrics.top5()));
     metrics.add_loss({.loss_sum = 6.0, .correct = 1, .count = 3});

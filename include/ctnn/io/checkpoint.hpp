@@ -27,7 +27,10 @@ inline SafetensorsMetadata trainer_metadata(const TrainerSettings& settings, con
                                  {"epoch_loss_sum", setting_text(progress.loss.loss_sum)},
                                  {"epoch_correct", setting_text(progress.loss.correct)},
                                  {"epoch_count", setting_text(progress.loss.count)},
-                                 {"epoch_weight", setting_text(progress.loss.weight)}};
+                                 {"epoch_weight", setting_text(progress.loss.weight)},
+                                 {"skipped", setting_text(progress.skipped)},
+                                 {"epoch_skipped", setting_text(progress.epoch_skipped)},
+                                 {"skipped_in_a_row", setting_text(progress.skipped_in_a_row)}};
     for_each_setting(settings,
                      [&](const char* key, const auto& value) { metadata.emplace_back(key, setting_text(value)); });
     return metadata;
@@ -46,6 +49,7 @@ struct MetadataReader {
     }
     template <class Value>
     void read(const char* key, Value& to) const {
+        if (lacks(key)) { return; }
 #if defined(__cpp_exceptions)
         try {
             parse_setting(text(key), to);
@@ -56,6 +60,8 @@ struct MetadataReader {
         parse_setting(text(key), to);
 #endif
     }
+    /// A later key, in a file from before there was it.
+    [[nodiscard]] bool lacks(const char* key) const { return is_later_key(key) && file.find_metadata(key) == nullptr; }
     void expect(const char* key, const std::string& expected) const {
         if (text(key) != expected) {
             raise(FileError(file.source + ": metadata '" + key + "' is '" + text(key) + "'; expected '" + expected +
@@ -147,8 +153,13 @@ void load_trainer(const std::filesystem::path& path, Trainer<Net, T>& trainer,
     reader.read("epoch_correct", progress.loss.correct);
     reader.read("epoch_count", progress.loss.count);
     reader.read("epoch_weight", progress.loss.weight);
-    for (const auto& [key, value] : detail::trainer_metadata(trainer.settings(), progress)) {
-        reader.expect(key.c_str(), value);
+    reader.read("skipped", progress.skipped);
+    reader.read("epoch_skipped", progress.epoch_skipped);
+    reader.read("skipped_in_a_row", progress.skipped_in_a_row);
+    const SafetensorsMetadata first = detail::trainer_metadata({}, {});
+    for (const auto& setting : detail::trainer_metadata(trainer.settings(), progress)) {
+        if (reader.lacks(setting.first.c_str()) && std::ranges::count(first, setting) != 0) { continue; }
+        reader.expect(setting.first.c_str(), setting.second);
     }
     const SafetensorsMetadata defaults = loader_metadata({});
     for (const auto& setting : further) {

@@ -2,9 +2,14 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
+#include <bit>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <span>
+#include <type_traits>
 
 #include <ctnn/core/config.hpp>
 #include <ctnn/core/parallel.hpp>
@@ -61,13 +66,30 @@ void for_chunks(std::size_t n, int threads, F&& f) {
     });
 }
 
+/// The largest magnitude of a loop's numbers, NaN being the largest: as whole numbers, whose maximum compilers
+/// vectorise.
+template <class T>
+class Largest {
+  public:
+    void see(T x) { bits_ = std::max(bits_, std::bit_cast<Bits>(x) & ~sign); }
+    [[nodiscard]] bool finite() const { return bits_ < std::bit_cast<Bits>(std::numeric_limits<T>::infinity()); }
+
+  private:
+    using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+    static constexpr Bits sign = std::bit_cast<Bits>(T{-0.0});
+
+    Bits bits_ = 0;
+};
+
 enum class Velocity { none, plain, nesterov };
 
+/// Weights become infinite or NaN where velocity does, also by a rate of 0.
 template <Velocity V, class T>
-void sgd_range(T* __restrict w, const T* __restrict gradient, T* __restrict velocity, std::size_t n,
+bool sgd_range(T* __restrict w, const T* __restrict gradient, T* __restrict velocity, std::size_t n,
                const SgdStep& step) {
     const T lr = static_cast<T>(step.lr), momentum = static_cast<T>(step.momentum);
     const T decay = static_cast<T>(step.weight_decay), scale = static_cast<T>(step.gradient_scale);
+    Largest<T> largest;
     for (std::size_t i = 0; i < n; ++i) {
         const T g = scale * gradient[i] + decay * w[i];
         if constexpr (V == Velocity::none) {
@@ -77,25 +99,25 @@ void sgd_range(T* __restrict w, const T* __restrict gradient, T* __restrict velo
             velocity[i] = v;
             w[i] -= lr * (V == Velocity::nesterov ? g + momentum * v : v);
         }
+        largest.see(w[i]);
     }
+    return largest.finite();
 }
 
+/// Whether what was written is finite.
 template <class T>
-void update_range(const SgdStep& step, const UpdateArenas<T>& at, std::size_t begin, std::size_t n) {
+bool update_range(const SgdStep& step, const UpdateArenas<T>& at, std::size_t begin, std::size_t n) {
     T* const w = at.weights + begin;
     const T* const g = at.gradients + begin;
-    if (step.momentum == 0.0) {
-        sgd_range<Velocity::none>(w, g, static_cast<T*>(nullptr), n, step);
-    } else if (step.nesterov) {
-        sgd_range<Velocity::nesterov>(w, g, at.first + begin, n, step);
-    } else {
-        sgd_range<Velocity::plain>(w, g, at.first + begin, n, step);
-    }
+    if (step.momentum == 0.0) { return sgd_range<Velocity::none>(w, g, static_cast<T*>(nullptr), n, step); }
+    return step.nesterov ? sgd_range<Velocity::nesterov>(w, g, at.first + begin, n, step)
+                         : sgd_range<Velocity::plain>(w, g, at.first + begin, n, step);
 }
 
-/// By vectors: compilers leave a loop with a square root, which may set errno, as it is.
+/// By vectors: compilers leave a loop with a square root, which may set errno, as it is. Where m is not finite the
+/// weight is not, but an infinite v would stop it for ever.
 template <class T>
-void update_range(const AdamStep& step, const UpdateArenas<T>& at, std::size_t begin, std::size_t n) {
+bool update_range(const AdamStep& step, const UpdateArenas<T>& at, std::size_t begin, std::size_t n) {
     using V = Vec<T>;
     const auto number = [](double x) { return V::broadcast(static_cast<T>(x)); };
     const V beta1 = number(step.beta1), rest1 = number(1.0 - step.beta1);
@@ -106,6 +128,8 @@ void update_range(const AdamStep& step, const UpdateArenas<T>& at, std::size_t b
     const V kept = number(step.decoupled ? 1.0 - step.lr * step.weight_decay : 1.0);
     T *const weights = at.weights + begin, *const first = at.first + begin, *const second = at.second + begin;
     const T* const gradients = at.gradients + begin;
+    const V zero = number(0.0);
+    V none = zero;  // 0·x is 0 where x is finite, else NaN
     for_vectors<T>(static_cast<std::ptrdiff_t>(n), [&](std::ptrdiff_t i, auto load, auto store) {
         const V w = load(weights + i);
         const V g = fma(into_gradient, w, scale * load(gradients + i));
@@ -113,25 +137,32 @@ void update_range(const AdamStep& step, const UpdateArenas<T>& at, std::size_t b
         const V v = fma(beta2, load(second + i), rest2 * g * g);
         store(first + i, m);
         store(second + i, v);
-        store(weights + i, kept * w - lr * m / fma(sqrt(v), root, eps));
+        const V moved = kept * w - lr * m / fma(sqrt(v), root, eps);
+        store(weights + i, moved);
+        none = none + fma(zero, moved, zero * v);
     });
+    return sum(none) == T{};
 }
 
 }  // namespace detail
 
 /// One step over an arena, each array read and written once. What no range holds stays as it is. Bit-identical for any
-/// number of threads.
+/// number of threads. Whether all that was written is finite, which costs no further look at it.
 template <class Step, class T>
-void update_arena(std::span<const UpdateRange<Step>> ranges, const UpdateArenas<T>& arenas,
+bool update_arena(std::span<const UpdateRange<Step>> ranges, const UpdateArenas<T>& arenas,
                   int threads = default_threads()) {
     std::size_t size = 0;
+    std::atomic<bool> finite{true};
     for (const auto& range : ranges) { size = std::max(size, range.end); }
     detail::for_chunks(size, threads, [&](std::size_t begin, std::size_t n) {
         for (const auto& range : ranges) {
             const std::size_t first = std::max(begin, range.begin), last = std::min(begin + n, range.end);
-            if (first < last) { detail::update_range(range.step, arenas, first, last - first); }
+            if (first < last && !detail::update_range(range.step, arenas, first, last - first)) {
+                finite.store(false, std::memory_order_relaxed);
+            }
         }
     });
+    return finite.load(std::memory_order_relaxed);
 }
 
 /// sum += x. Equal sizes.

@@ -78,6 +78,31 @@ void check_samples(const Workspace<PlanType>& workspace, int samples) {
     }
 }
 
+/// A batch norm whose map is a single pixel, which has no variance in one sample; layer_count where there is none.
+template <Network Net>
+constexpr std::size_t norm_of_one_pixel() {
+    for (std::size_t i = 0; i < Net::layer_count; ++i) {
+        const LayerInfo& layer = Net::description.layers[i];
+        const Shape shape = layer.in.shape;
+        if (layer.kind == LayerKind::batch_norm2d && shape.height * shape.width == 1) { return i; }
+    }
+    return Net::layer_count;
+}
+
+/// PyTorch's "Expected more than 1 value per channel when training": a value less its own mean is 0, whatever the
+/// layers before it do.
+template <Network Net>
+void check_norms(int samples) {
+    constexpr std::size_t layer = norm_of_one_pixel<Net>();
+    if constexpr (layer < Net::layer_count) {
+        if (samples == 1) {
+            raise(ArgumentError("layer " + std::to_string(layer) +
+                                ", BatchNorm2d: a training pass of 1 sample has 1 value in each channel, expected at "
+                                "least 2; change the batch size, or drop the last batch"));
+        }
+    }
+}
+
 }  // namespace detail
 
 /// Inference: the network's output for `samples` samples at `input`, [sample][row][column][channel]. Batch norm takes
@@ -98,13 +123,15 @@ std::span<const typename PlanType::value_type> forward(
 }
 
 /// Training forward: batch norm takes the batch's statistics and moves the model's, dropout draws by `key`. Keeps in
-/// the workspace what backward needs; `input` must stay as it is until then.
+/// the workspace what backward needs; `input` must stay as it is until then. Throws ArgumentError when samples exceed
+/// the workspace's batch, and for a single sample where a batch norm's map has a single pixel.
 template <class PlanType, class Observer = NoObserver>
     requires PlanType::training
 std::span<const typename PlanType::value_type> forward(
     Model<typename PlanType::Net, typename PlanType::value_type>& model, const typename PlanType::value_type* input,
     int samples, Workspace<PlanType>& workspace, const RandomKey& key, Observer&& observer = {}) {
     detail::check_samples(workspace, samples);
+    detail::check_norms<typename PlanType::Net>(samples);
     using Layout = ParameterLayout<typename PlanType::Net>;
     [&]<std::size_t... S>(std::index_sequence<S...>) {
         (

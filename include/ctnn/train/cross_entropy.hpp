@@ -19,7 +19,7 @@ namespace ctnn::inline CTNN_ISA {
 /// torch.nn.CrossEntropyLoss(weight=class_weights, label_smoothing=label_smoothing), reduction mean. With smoothing ε
 /// the target t is (1 − ε)·one-hot + ε / classes (Szegedy et al. 2016, section 7), with mixed labels (1 −
 /// ε)·(mix·one-hot + (1 − mix)·second one-hot) + ε / classes; a sample's loss is −Σ_c weight[c]·t[c]·log softmax[c],
-/// and the mean divides by the sum of the labels' weights.
+/// and the mean divides by the sum of the labels' weights. Where that is 0 the gradient is 0; PyTorch's is NaN.
 struct CrossEntropy {
     static constexpr std::string_view name = "cross-entropy";
 
@@ -65,8 +65,8 @@ struct CrossEntropy {
 namespace detail {
 
 /// Sample `i`: loss, hit, and, unless `d` is empty, the gradient times `scale`. The row's maximum is subtracted first,
-/// so exp never overflows and the sum is at least 1; sums are double. `d` may be `x`: an element is read before it is
-/// written. `weight_sum` is that of all classes.
+/// so exp never overflows and the sum is at least 1; sums are double, and so are the differences in the loss, which in
+/// float may overflow. `d` may be `x`: an element is read before it is written. `weight_sum` is that of all classes.
 template <class T>
 LossSum cross_entropy_row(const CrossEntropy& settings, std::span<const T> x, const Labels& labels, std::size_t i,
                           double weight_sum, double scale, std::span<T> d) {
@@ -80,14 +80,16 @@ LossSum cross_entropy_row(const CrossEntropy& settings, std::span<const T> x, co
 
     const int best = argmax(x);
     const T top = x[static_cast<std::size_t>(best)];
-    const double first_below = static_cast<double>(x[static_cast<std::size_t>(first)] - top);
-    const double second_below = static_cast<double>(x[static_cast<std::size_t>(second)] - top);
+    const auto below_top = [&](std::size_t j) { return static_cast<double>(x[j]) - static_cast<double>(top); };
+    const double first_below = below_top(static_cast<std::size_t>(first));
+    const double second_below = below_top(static_cast<std::size_t>(second));
     double sum = 0.0, below_sum = 0.0;
     for (std::size_t j = 0; j < x.size(); ++j) {
         const T below = x[j] - top;
         const T e = std::exp(below);
         sum += static_cast<double>(e);
-        below_sum += settings.weight(static_cast<std::int32_t>(j)) * static_cast<double>(below);
+        // Only what has a share: 0 · −∞ would make a masked logit NaN.
+        if (const double w = settings.weight(static_cast<std::int32_t>(j)); w > 0.0) { below_sum += w * below_top(j); }
         if (!d.empty()) { d[j] = e; }
     }
     if (!d.empty()) {
@@ -100,7 +102,6 @@ LossSum cross_entropy_row(const CrossEntropy& settings, std::span<const T> x, co
         }
     }
     double loss = targets * std::log(sum);
-    // Only what has a share: 0 · −∞ would make a masked logit NaN.
     if (first_target > 0.0) { loss -= first_target * first_below; }
     if (second_target > 0.0) { loss -= second_target * second_below; }
     if (off > 0.0) { loss -= off * below_sum; }
@@ -126,7 +127,8 @@ LossSum cross_entropy(const CrossEntropy& settings, std::span<const T> logits, c
     const std::size_t width = static_cast<std::size_t>(classes);
     double weight_sum = settings.class_weights.empty() ? static_cast<double>(classes) : 0.0;
     for (const double w : settings.class_weights) { weight_sum += w; }
-    const double scale = 1.0 / (divisor > 0.0 ? divisor : settings.divisor(labels));
+    const double whole = divisor > 0.0 ? divisor : settings.divisor(labels);
+    const double scale = whole > 0.0 ? 1.0 / whole : 0.0;
     return detail::sum_rows(rows, detail::threads_for(logits.size(), threads), [&](std::size_t i) {
         const auto d = dlogits.empty() ? dlogits : dlogits.subspan(i * width, width);
         return detail::cross_entropy_row(settings, logits.subspan(i * width, width), labels, i, weight_sum, scale, d);

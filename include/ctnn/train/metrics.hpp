@@ -1,9 +1,10 @@
 // What a classifier gets right: accuracy, top-5, recall of every class, confusion matrix, mean loss.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,8 +15,9 @@
 
 namespace ctnn::inline CTNN_ISA {
 
-/// Counts over a test set, batch by batch. Where logits tie, the lower class wins, in top-1 and top-5 alike. A ratio
-/// over no samples is NaN. Adding allocates nothing.
+/// Counts over a test set, batch by batch. Where logits tie, the lower class wins, in top-1 and top-5 alike. A sample
+/// with a logit that is NaN is taken for no class: it counts as wrong, and the confusion matrix lacks it. A ratio over
+/// no samples is NaN. Adding allocates nothing.
 class Metrics {
   public:
     /// Throws ArgumentError on fewer than one class.
@@ -24,6 +26,7 @@ class Metrics {
             raise(ArgumentError("metrics: " + std::to_string(classes) + " classes, expected at least 1"));
         }
         confusion_.resize(static_cast<std::size_t>(classes) * static_cast<std::size_t>(classes));
+        samples_of_.resize(static_cast<std::size_t>(classes));
     }
 
     /// Counts a batch of n × classes logits. Throws ArgumentError on a size that does not fit or a label outside
@@ -35,10 +38,13 @@ class Metrics {
         for (std::size_t i = 0; i < labels.size(); ++i) {
             const auto row = logits.subspan(i * width, width);
             const auto truth = static_cast<std::size_t>(labels[i]);
-            std::size_t ahead = 0;  // classes that come before the true one; a NaN beats it and is beaten by all
-            for (std::size_t j = 0; j < width; ++j) {
-                ahead += j < truth ? !(row[truth] > row[j]) : j > truth && !(row[truth] >= row[j]);
+            ++samples_of_[truth];
+            if (std::any_of(row.begin(), row.end(), [](T x) { return std::isnan(x); })) {
+                ++not_numbers_;
+                continue;
             }
+            std::size_t ahead = 0;  // classes that come before the true one
+            for (std::size_t j = 0; j < width; ++j) { ahead += j < truth ? row[j] >= row[truth] : row[j] > row[truth]; }
             top5_ += ahead < 5;
             ++confusion_[truth * width + static_cast<std::size_t>(argmax(row))];
         }
@@ -58,7 +64,9 @@ class Metrics {
                                 std::to_string(classes_)));
         }
         for (std::size_t i = 0; i < confusion_.size(); ++i) { confusion_[i] += other.confusion_[i]; }
+        for (std::size_t i = 0; i < samples_of_.size(); ++i) { samples_of_[i] += other.samples_of_[i]; }
         top5_ += other.top5_;
+        not_numbers_ += other.not_numbers_;
         samples_ += other.samples_;
         loss_sum_ += other.loss_sum_;
         losses_ += other.losses_;
@@ -68,6 +76,8 @@ class Metrics {
 
     [[nodiscard]] int classes() const { return classes_; }
     [[nodiscard]] std::int64_t samples() const { return samples_; }
+    /// Samples with a logit that is NaN.
+    [[nodiscard]] std::int64_t not_numbers() const { return not_numbers_; }
 
     /// Samples of class `truth` that were taken for `predicted`. Throws ArgumentError on a class that is none.
     [[nodiscard]] std::int64_t confusion(int truth, int predicted) const {
@@ -94,9 +104,8 @@ class Metrics {
     [[nodiscard]] std::vector<double> recall() const {
         std::vector<double> result;
         for (int truth = 0; truth < classes_; ++truth) {
-            std::int64_t samples = 0;
-            for (int c = 0; c < classes_; ++c) { samples += at(truth, c); }
-            result.push_back(ratio(static_cast<double>(at(truth, truth)), samples));
+            result.push_back(
+                ratio(static_cast<double>(at(truth, truth)), samples_of_[static_cast<std::size_t>(truth)]));
         }
         return result;
     }
@@ -109,13 +118,12 @@ class Metrics {
         return confusion_[static_cast<std::size_t>(truth) * static_cast<std::size_t>(classes_) +
                           static_cast<std::size_t>(predicted)];
     }
-    static double ratio(double part, std::int64_t whole) {
-        return whole > 0 ? part / static_cast<double>(whole) : std::numeric_limits<double>::quiet_NaN();
-    }
+    static double ratio(double part, std::int64_t whole) { return detail::ratio(part, static_cast<double>(whole)); }
 
     int classes_;
-    std::vector<std::int64_t> confusion_;  // classes × classes, row = truth
-    std::int64_t top5_ = 0, samples_ = 0, losses_ = 0;
+    std::vector<std::int64_t> confusion_;   // classes × classes, row = truth
+    std::vector<std::int64_t> samples_of_;  // by their class
+    std::int64_t top5_ = 0, samples_ = 0, not_numbers_ = 0, losses_ = 0;
     double loss_sum_ = 0.0;
 };
 

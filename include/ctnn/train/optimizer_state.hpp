@@ -47,7 +47,7 @@ struct StepNumbers {
     std::int64_t number = 1;        ///< of this step, the first being 1: Adam's corrections depend on it
     double gradient_scale = 1.0;    ///< from clipping; applied before decay
     TensorNumbers<Net> lr_scale{};  ///< factors of lr; 0 leaves a tensor as it is
-    TensorNumbers<Net> squares{};   ///< Σg² of every tensor before clipping, where clipping or LARS needs it
+    TensorNumbers<Net> squares{};   ///< Σg² of every tensor before clipping, where somebody needs it
 
     explicit StepNumbers(double rate, std::int64_t step = 1) : lr{rate}, number{step} { lr_scale.fill(1.0); }
 
@@ -78,9 +78,10 @@ class OptimizerState {
     /// Moves parameters against their gradients, in one pass over the arenas; LARS reads the weights once more, for
     /// their norms: a pass of its own, because it keeps nothing from step to step, and the large batches that LARS is
     /// for take far longer than a look at the weights. Bit-identical for any number of threads; allocates nothing.
-    void step(const StepNumbers<Net>& numbers, Parameters<Net, T>& parameters, const Parameters<Net, T>& gradients,
+    /// Returns whether everything is finite that it moved.
+    bool step(const StepNumbers<Net>& numbers, Parameters<Net, T>& parameters, const Parameters<Net, T>& gradients,
               int threads = default_threads()) {
-        std::visit(
+        return std::visit(
             [&](const auto& o) {
                 using Step = decltype(step_of(o, numbers, std::size_t{0}, parameters, threads));
                 std::array<UpdateRange<Step>, Layout::tensors> ranges;
@@ -92,8 +93,9 @@ class OptimizerState {
                     ranges[count++] = {begin, begin + static_cast<std::size_t>(slot.spec.dims.stored()),
                                        step_of(o, numbers, i, parameters, threads)};
                 }
-                update_arena<Step, T>(std::span{ranges}.first(count),
-                                      {parameters.data(), gradients.data(), arena_data(0), arena_data(1)}, threads);
+                return update_arena<Step, T>(std::span{ranges}.first(count),
+                                             {parameters.data(), gradients.data(), arena_data(0), arena_data(1)},
+                                             threads);
             },
             optimizer_);
     }

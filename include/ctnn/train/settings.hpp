@@ -3,6 +3,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <string_view>
 #include <type_traits>
 #include <variant>
 #include <vector>
@@ -34,6 +35,9 @@ struct TrainerSettings {
     double ema_decay = 0.0;            ///< of the averaged model, in [0, 1); 0 is none
     int ema_every = 1;                 ///< steps between its updates
     std::vector<LrScale> lr_scales{};  ///< frozen tensors, and others with a rate of their own
+    /// Steps in a row that may be skipped because their loss or gradients are not finite, as PyTorch's GradScaler does;
+    /// the next one fails. 0: the first fails.
+    int skip_nonfinite = 0;
 
     /// Throws ArgumentError that names the first setting outside its range.
     void validate() const {
@@ -45,6 +49,9 @@ struct TrainerSettings {
             raise(ArgumentError(fmt::format("micro_batch is {}, expected at least 0", micro_batch)));
         }
         if (ema_every < 1) { raise(ArgumentError(fmt::format("ema_every is {}, expected at least 1", ema_every))); }
+        if (skip_nonfinite < 0) {
+            raise(ArgumentError(fmt::format("skip_nonfinite is {}, expected at least 0", skip_nonfinite)));
+        }
         detail::require_setting("trainer", "clip_norm", clip_norm);
         detail::require_setting("trainer", "ema_decay", ema_decay, 1.0);
     }
@@ -53,6 +60,11 @@ struct TrainerSettings {
         return micro_batch > 0 && micro_batch < batch_size ? micro_batch : batch_size;
     }
 };
+
+/// Whether files of ctnn have not always had this key: where it is missing, they were written with its default.
+inline bool is_later_key(std::string_view key) {
+    return key == "skip_nonfinite" || key == "skipped" || key == "epoch_skipped" || key == "skipped_in_a_row";
+}
 
 /// Calls f(key, value) for every setting that the loss and the optimizer at hand have, values being those that
 /// setting_text knows: one list for whoever writes, reads or compares them. The kinds of loss and optimizer come before
@@ -96,6 +108,7 @@ void for_each_setting(Settings& s, F&& f) {
     f("ema_decay", s.ema_decay);
     f("ema_every", s.ema_every);
     f("lr_scales", s.lr_scales);
+    f("skip_nonfinite", s.skip_nonfinite);
     f("schedule", s.schedule.kind);
     f("lr", s.schedule.lr);
     f("epochs", s.schedule.epochs);

@@ -42,7 +42,8 @@ void softmax_rows(std::span<const T> logits, int classes, std::span<T> out, int 
 
 }  // namespace detail
 
-/// Probabilities of every row of n × classes logits; overflow-safe. `out` has their size and may be `logits`.
+/// Probabilities of every row of n × classes logits; overflow-safe. A row with NaN or +∞, or of −∞ alone, becomes NaN,
+/// as in PyTorch. `out` has their size and may be `logits`.
 /// Throws ArgumentError on a size that does not fit.
 template <class T>
 void softmax(std::span<const T> logits, int classes, std::span<T> out, int threads = default_threads()) {

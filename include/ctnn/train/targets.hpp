@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 
@@ -40,6 +42,16 @@ struct Labels {
     }
 };
 
+namespace detail {
+
+/// What is not a number is so without a sign, which processors set as they like.
+inline double ratio(double part, double whole) {
+    const double r = part / whole;
+    return std::isnan(r) ? std::numeric_limits<double>::quiet_NaN() : r;
+}
+
+}  // namespace detail
+
 /// Sums over samples: the losses, how many were classified correctly (ties: the lower class), how many there were.
 struct LossSum {
     double loss_sum = 0.0;
@@ -48,8 +60,10 @@ struct LossSum {
     double weight = 0.0;  ///< what loss_sum is divided by: count, or with class weights the sum of the labels' weights
 
     /// Per sample; NaN over none.
-    [[nodiscard]] double mean() const { return loss_sum / weight; }
-    [[nodiscard]] double accuracy() const { return static_cast<double>(correct) / static_cast<double>(count); }
+    [[nodiscard]] double mean() const { return detail::ratio(loss_sum, weight); }
+    [[nodiscard]] double accuracy() const {
+        return detail::ratio(static_cast<double>(correct), static_cast<double>(count));
+    }
 
     LossSum& operator+=(const LossSum& other) {
         loss_sum += other.loss_sum;

@@ -17,24 +17,10 @@
 #include <ctnn/train/loss.hpp>
 #include <ctnn/train/numeric_error.hpp>
 #include <ctnn/train/optimizer_state.hpp>
+#include <ctnn/train/progress.hpp>
 #include <ctnn/train/settings.hpp>
 
 namespace ctnn::inline CTNN_ISA {
-
-/// Where a run stands: epochs done, batches done in the current one and their losses, steps in all.
-struct TrainerProgress {
-    int epoch = 0, batch = 0;
-    std::int64_t step = 0;
-    LossSum loss{};
-    bool operator==(const TrainerProgress&) const = default;
-};
-
-/// One step, or an epoch: the sum over its steps.
-struct StepResult {
-    LossSum loss{};
-    double lr = 0;             ///< of the last step
-    double gradient_norm = 0;  ///< of the last step, before clipping; 0 where neither clipping nor LARS needs it
-};
 
 namespace detail {
 
@@ -72,6 +58,7 @@ class Trainer {
         std::iota(places_.begin(), places_.end(), 0u);
         if (settings.pass_size() < settings.batch_size) { pass_gradients_.emplace(); }
         if (settings.ema_decay > 0.0) { average_.emplace(model); }
+        check_passes(places_.size());
     }
     Trainer(Model<Net, T>& model, const Loss& loss, const Optimizer& optimizer, const Schedule& schedule,
             int batch_size = 128, Seed seed = {}, int threads = default_threads())
@@ -79,8 +66,13 @@ class Trainer {
 
     /// One step on the samples at `images` ([sample][row][column][channel]) with learning rate `lr`. `ids` key dropout;
     /// where they are null, the place in the batch and the step do. Throws ArgumentError for more samples than the
-    /// batch size or a label that is none, and NumericError, which names step and layer, when the loss or, where it is
-    /// taken, the gradient norm is not finite. The model is then as it was before the step.
+    /// batch size, a label that is none, or a single value a channel where batch norm needs two.
+    ///
+    /// Where the loss, the running statistics or, if it is taken, the gradient norm is not finite, the step is skipped,
+    /// as long as settings().skip_nonfinite allows: all but the progress stays as it was. Otherwise it throws
+    /// NumericError, which names the step and what was not finite first: the pixel of the input, the layer's output,
+    /// the tensor. The model is then as it was before the step. Only what the update alone can show leaves a model that
+    /// has been moved: that it overflows, or a gradient where the norm is not taken.
     StepResult step(const T* images, const Labels& labels, const std::uint32_t* ids, double lr) {
         detail::check_labels(labels.size(), labels, Net::classes);
         const double divisor = std::visit([&](const auto& loss) { return loss.divisor(labels); }, settings_.loss);
@@ -96,14 +88,19 @@ class Trainer {
     /// The rest of the current epoch: the loader starts it at the batch where this trainer stands. `after_step(result)`
     /// is called with every step's result and may return false to stop; then the epoch stays unfinished. The result's
     /// loss is that of the epoch from its first batch on, also where another call or another process began it. Throws
-    /// ArgumentError where the batches are not what the network takes.
+    /// ArgumentError where the batches are not what the network takes, before the first one.
     template <class AfterStep>
     StepResult train_epoch(BatchLoader& loader, AfterStep&& after_step) {
         if (loader.shape() != Net::input_shape) {
             raise(ArgumentError("the loader's batches do not have the shape of the network's input"));
         }
+        const auto batch_size = static_cast<std::size_t>(loader.options().batch_size);
+        for (const std::size_t n : {std::min(loader.samples(), batch_size), loader.samples() % batch_size}) {
+            if (n > 0) { check_passes(n); }
+        }
         StepResult total;
         total.loss = progress_.loss;
+        total.skipped = progress_.epoch_skipped;
         total.lr = settings_.schedule.at(position(progress_.batch - 1, loader));
         loader.start_epoch(progress_.epoch, progress_.batch);
         while (const MiniBatch* batch = loader.next()) {
@@ -114,22 +111,24 @@ class Trainer {
             progress_.loss += result.loss;
             total = result;
             total.loss = progress_.loss;
+            total.skipped = progress_.epoch_skipped;
             if (!after_step(result)) { return total; }
         }
         ++progress_.epoch;
         progress_.batch = 0;
         progress_.loss = {};
+        progress_.epoch_skipped = 0;
         return total;
     }
     StepResult train_epoch(BatchLoader& loader) {
         return train_epoch(loader, [](const StepResult&) { return true; });
     }
 
-    /// Throws NumericError that names the first parameter tensor with a number that is not finite: to be called before
-    /// a good checkpoint is replaced, because without clipping a step looks at the loss alone.
+    /// Throws NumericError that names the first tensor of the model, running statistics included, with a number that is
+    /// not finite: to be called before a good checkpoint is replaced, for who moves parameters himself.
     void require_finite() const {
-        const std::string name = detail::first_not_finite(model_.parameters(), workspace_.threads());
-        if (!name.empty()) { not_finite("model", "the first parameter that is not: " + name); }
+        const std::string name = first_not_finite(model_.view(), workspace_.threads());
+        if (!name.empty()) { not_finite("model is", "the first tensor that is not: " + name); }
     }
     /// ½·weight_decay·Σw² over what decays: together with a step's loss what SGD minimises.
     [[nodiscard]] double l2_loss() const {
@@ -170,6 +169,9 @@ class Trainer {
         std::size_t begin, count;
         RandomKey key;
 
+        [[nodiscard]] Pass part(std::size_t first, std::size_t n) const {
+            return {images, targets, first, n, {key.seed, key.epoch, key.ids + first}};
+        }
         [[nodiscard]] const T* input() const {
             return images + begin * static_cast<std::size_t>(Net::input_shape.size());
         }
@@ -179,6 +181,16 @@ class Trainer {
     /// Of a batch of the current epoch, in epochs.
     [[nodiscard]] double position(int batch, const BatchLoader& loader) const {
         return progress_.epoch + static_cast<double>(batch) / loader.batches();
+    }
+    /// Steps that moved the model.
+    [[nodiscard]] std::int64_t updates() const { return progress_.step - progress_.skipped; }
+    /// Passes of nearly equal sizes, of which a step of so many samples consists.
+    [[nodiscard]] std::size_t passes_of(std::size_t samples) const {
+        const auto most = static_cast<std::size_t>(workspace_.batch());
+        return (samples + most - 1) / most;
+    }
+    void check_passes(std::size_t samples) const {
+        detail::check_norms<Net>(static_cast<int>(samples / passes_of(samples)));
     }
     static const TrainerSettings& checked(const TrainerSettings& settings) {
         settings.validate();
@@ -193,39 +205,55 @@ class Trainer {
             raise(ArgumentError("a batch of " + std::to_string(samples) + " samples; expected 1 to " +
                                 std::to_string(places_.size()) + ", the trainer's batch size"));
         }
+        check_passes(samples);
         // Samples without ids are told apart by the step, so that no two steps draw the same masks.
         const auto drawn = static_cast<std::uint32_t>(ids != nullptr ? progress_.epoch : progress_.step);
-        if (ids == nullptr) { ids = places_.data(); }
+        const Pass all{images, targets, 0, samples, {settings_.seed, drawn, ids != nullptr ? ids : places_.data()}};
         if (average_ && progress_.step == 0) { *average_ = model_; }
         buffers_before_ = model_.buffers();
         StepResult result;
         result.lr = lr;
-        StepNumbers<Net> numbers{lr, progress_.step + 1};
+        StepNumbers<Net> numbers{lr, updates() + 1};
         numbers.lr_scale = lr_scales_in<Net>(progress_.epoch, settings_.lr_scales);
-        const bool normed = settings_.clip_norm > 0.0 || std::holds_alternative<Lars>(settings_.optimizer);
+        const bool normed = settings_.clip_norm > 0.0 || settings_.skip_nonfinite > 0 ||
+                            std::holds_alternative<Lars>(settings_.optimizer);
 
-        const auto most = static_cast<std::size_t>(workspace_.batch());
-        const std::size_t passes = (samples + most - 1) / most;  // of nearly equal sizes
+        const std::size_t passes = passes_of(samples);
         for (std::size_t i = 0; i < passes; ++i) {
             const std::size_t begin = samples * i / passes, end = samples * (i + 1) / passes;
-            const Pass pass{images, targets, begin, end - begin, {settings_.seed, drawn, ids + begin}};
+            const Pass pass = all.part(begin, end - begin);
             const LossSum loss = forward_and_loss(pass, {workspace_, pass.samples(), false});
-            if (!std::isfinite(loss.loss_sum)) { loss_not_finite(pass); }
+            if (!std::isfinite(loss.loss_sum)) {
+                return give_up(lr, "loss is", [&] { return source_of(all, search(pass)); });
+            }
             result.loss += loss;
             backward(model_, pass.input(), pass.samples(), workspace_, i == 0 ? gradients_ : *pass_gradients_,
                      [&](int time) { gather(time, i > 0, normed && end == samples ? &numbers.squares : nullptr); });
         }
+        if (!all_finite<T>(model_.buffers().span(), 1)) {
+            return give_up(lr, "running statistics are", [&] {
+                return source_of(all, "the first that are not: " +
+                                          detail::first_statistics_not_finite<Net, T>(model_.buffers().data()));
+            });
+        }
         if (normed) {
             result.gradient_norm = numbers.gradient_norm();
             if (!std::isfinite(result.gradient_norm)) {
-                model_.buffers() = buffers_before_;
-                not_finite("gradient norm", "the first gradient that is not: " +
-                                                detail::first_not_finite(gradients_, workspace_.threads()));
+                return give_up(lr, "gradient norm is", [&] {
+                    const std::string gradient = bad_gradient(numbers);
+                    return source_of(all, gradient.empty() ? "every gradient is" : gradient);
+                });
             }
             numbers.clip(settings_.clip_norm);
         }
-        optimizer_.step(numbers, model_.parameters(), gradients_, workspace_.threads());
+        if (!optimizer_.step(numbers, model_.parameters(), gradients_, workspace_.threads())) {
+            const std::string gradient = bad_gradient(numbers);
+            not_finite("update is",
+                       source_of(all, gradient.empty() ? "every gradient is" : gradient, gradient.empty()) +
+                           "; the model has been moved: go on from a file");
+        }
         ++progress_.step;
+        progress_.skipped_in_a_row = 0;
         move_average_model();
         return result;
     }
@@ -258,29 +286,55 @@ class Trainer {
     }
 
     void move_average_model() {
-        if (!average_ || progress_.step % settings_.ema_every != 0) { return; }
-        const auto k = static_cast<double>(progress_.step / settings_.ema_every);
+        if (!average_ || updates() % settings_.ema_every != 0) { return; }
+        const auto k = static_cast<double>(updates() / settings_.ema_every);
         const double share = std::max(1.0 - settings_.ema_decay, 9.0 / (10.0 + k));
         move_average<T>(average_->parameters().span(), model_.parameters().span(), share, workspace_.threads());
         move_average<T>(average_->buffers().span(), model_.buffers().span(), share, workspace_.threads());
         average_->buffers().batches_tracked = model_.buffers().batches_tracked;
     }
 
-    [[noreturn]] void loss_not_finite(const Pass& pass) {
+    /// Skips a step or, where that is not allowed, ends it.
+    template <class Where>
+    StepResult give_up(double lr, const char* what, Where&& where) {
+        if (progress_.skipped_in_a_row >= settings_.skip_nonfinite) {
+            const std::string place = where();
+            model_.buffers() = buffers_before_;
+            not_finite(what, place);
+        }
         model_.buffers() = buffers_before_;
-        const int threads = workspace_.threads();
-        const std::span input{pass.input(), pass.count * static_cast<std::size_t>(Net::input_shape.size())};
-        if (!all_finite<T>(input, threads)) { not_finite("loss", "the input is not"); }
+        ++progress_.step;
+        ++progress_.skipped;
+        ++progress_.epoch_skipped;
+        ++progress_.skipped_in_a_row;
+        StepResult result;
+        result.lr = lr;
+        result.skipped = 1;
+        return result;
+    }
+    /// The first output of a pass that is not finite.
+    std::string search(const Pass& pass) {
         detail::FiniteWatch<TrainPlan> watch{workspace_, pass.samples(), true};
         forward(model_, pass.input(), pass.samples(), workspace_, pass.key, watch);
-        model_.buffers() = buffers_before_;
-        const std::string parameter = detail::first_not_finite(model_.parameters(), threads);
-        not_finite("loss", watch.found() +
-                               (parameter.empty() ? "" : "; the first parameter that is not: " + parameter) +
-                               "; lower the learning rate, warm up, or clip gradients");
+        return watch.found();
+    }
+    /// The first gradient that is not finite, of those that move something.
+    [[nodiscard]] std::string bad_gradient(const StepNumbers<Net>& numbers) const {
+        const std::string name =
+            detail::first_not_finite<Net, T>(gradients_.data(), workspace_.threads(), &numbers.lr_scale);
+        return name.empty() ? "" : "the first gradient that is not: " + name;
+    }
+    /// With what was found, whence it may come; unless parameters are what it has come to.
+    [[nodiscard]] std::string source_of(const Pass& all, const std::string& found, bool parameters = true) const {
+        const std::uint32_t* const ids = all.key.ids == places_.data() ? nullptr : all.key.ids;
+        const std::span<const T> input{all.images, all.count * static_cast<std::size_t>(Net::input_shape.size())};
+        return detail::not_finite_source<Net>(found, input, all.targets.values, ids,
+                                              parameters ? model_.parameters().data() : nullptr, workspace_.threads());
     }
     [[noreturn]] void not_finite(const char* what, const std::string& where) const {
-        detail::throw_not_finite(progress_.step, what, where);
+        const int skipped = progress_.skipped_in_a_row;
+        detail::throw_not_finite(progress_.step, what,
+                                 where + (skipped > 0 ? fmt::format("; skipped before it: {} in a row", skipped) : ""));
     }
 
     Model<Net, T>& model_;
