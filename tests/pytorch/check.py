@@ -35,7 +35,8 @@ def randomize(net):
     for module in net.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             nn.init.kaiming_normal_(module.weight)
-            nn.init.normal_(module.bias, 0, 0.1)
+            if module.bias is not None:
+                nn.init.normal_(module.bias, 0, 0.1)
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, 0, 0.3)
@@ -124,4 +125,5 @@ def main():
     print(f"{name}: {len(expected)} tensors, the largest error {worst:.1e} of a tensor's largest number")
 
 
-main()
+if __name__ == "__main__":
+    main()
