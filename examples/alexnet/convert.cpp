@@ -53,7 +53,7 @@ void to_idx(const Request& request, Terminal& terminal) {
     const ctnn::TrainTest data = open_data(request.dataset, data_dir);
     const fs::path& directory = request.to_idx;
     std::error_code error;
-    fs::create_directories(directory, error);
+    const bool is_new = fs::create_directories(directory, error);
     if (!error && !fs::is_empty(directory, error) && !error) {
         throw ctnn::FileError(directory.string() + ": found files in it, expected a new or an empty folder");
     }
@@ -61,14 +61,22 @@ void to_idx(const Request& request, Terminal& terminal) {
 
     constexpr std::size_t most = 10'000;
     std::size_t batch = 0;
-    for (std::size_t first = 0; first < data.train.size(); first += most) {
-        write_batch(directory, fmt::format("train_batch_{}", ++batch), data.train, first,
-                    std::min(most, data.train.size() - first));
+    try {
+        std::string names;
+        for (const std::string& name : data.train.class_names) { names += name + "\n"; }
+        ctnn::write_file_atomically(directory / "class_names.txt", std::as_bytes(std::span{names}));
+        for (std::size_t first = 0; first < data.train.size(); first += most) {
+            write_batch(directory, fmt::format("train_batch_{}", ++batch), data.train, first,
+                        std::min(most, data.train.size() - first));
+        }
+        // The last, without which nobody takes the others for a data set.
+        write_batch(directory, "test_batch", data.test, 0, data.test.size());
+    } catch (...) {
+        // All that is in it: it was empty.
+        for (const fs::directory_entry& entry : fs::directory_iterator{directory, error}) { fs::remove(entry, error); }
+        if (is_new) { fs::remove(directory, error); }
+        throw;
     }
-    write_batch(directory, "test_batch", data.test, 0, data.test.size());
-    std::string names;
-    for (const std::string& name : data.train.class_names) { names += name + "\n"; }
-    ctnn::write_file_atomically(directory / "class_names.txt", std::as_bytes(std::span{names}));
     terminal.result(fmt::format("{}: {} training images in {} file{} and {} test images in {}",
                                 data_title(request.dataset, data_dir), data.train.size(), batch, batch == 1 ? "" : "s",
                                 data.test.size(), directory.string()));

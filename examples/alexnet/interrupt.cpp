@@ -1,6 +1,9 @@
 #include "interrupt.hpp"
 
 #include <csignal>
+#include <string>
+
+#include <unistd.h>
 
 namespace alexnet {
 
@@ -14,11 +17,24 @@ extern "C" void remember(int signal) {
     std::signal(SIGTERM, SIG_DFL);
 }
 
+std::string bus_error_line;
+
+extern "C" void explain_bus_error(int /*signal*/) {
+    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, bus_error_line.data(), bus_error_line.size());
+    ::_exit(1);
+}
+
 }  // namespace
 
 void catch_interrupts() {
     std::signal(SIGINT, remember);
     std::signal(SIGTERM, remember);
+    if (std::signal(SIGHUP, remember) == SIG_IGN) { std::signal(SIGHUP, SIG_IGN); }  // as nohup wants it
+}
+
+void watch_mapped_file(const std::filesystem::path& path) {
+    bus_error_line = "alexnet: " + path.string() + ": cannot read: it was cut short while in use, or its disk failed\n";
+    std::signal(SIGBUS, explain_bus_error);
 }
 
 int interrupted() { return caught; }

@@ -1,5 +1,8 @@
-// Ctrl-C, and SIGTERM as schedulers send it: the first asks the program to finish its step and save, the second kills.
+// Signals: the first Ctrl-C, or SIGTERM as schedulers send it, asks the program to finish its step and save, the second
+// kills. A terminal that is closed asks, too, but never kills.
 #pragma once
+
+#include <filesystem>
 
 namespace alexnet {
 
@@ -7,5 +10,8 @@ void catch_interrupts();
 
 /// The signal that asked for the end, or 0.
 int interrupted();
+
+/// Has the program end with a line that names this file, which is mapped into memory, where it can no longer be read.
+void watch_mapped_file(const std::filesystem::path& path);
 
 }  // namespace alexnet

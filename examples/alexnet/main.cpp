@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <new>
+#include <sstream>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -150,7 +151,12 @@ int run(int argc, char** argv) {
         std::vector<std::string> arguments = with_config({argv + 1, argv + argc}, train_app);
         std::ranges::reverse(arguments);  // as CLI11 wants them
         app.parse(std::move(arguments));
-    } catch (const CLI::Success& help) { return app.exit(help); } catch (const CLI::ParseError& error) {
+    } catch (const CLI::Success& help) {
+        std::ostringstream text;
+        app.exit(help, text);
+        Terminal{}.write(text.str());
+        return 0;
+    } catch (const CLI::ParseError& error) {
         std::string text = error.what();
         std::ranges::replace(text, '\n', ' ');
         const auto chosen = app.get_subcommands();
@@ -209,14 +215,19 @@ int run(int argc, char** argv) {
 [[gnu::constructor(101)]] static void before_everything() { ctnn::require_processor(); }
 
 int main(int argc, char** argv) {
-    // A file that hits a size limit is an error of write(), which is reported, not the end of the process.
-#ifdef SIGXFSZ
+    alexnet::occupy_standard_streams();
+    // A file that hits a size limit and a pipe that nobody reads are errors of write(), not the end of the process.
     std::signal(SIGXFSZ, SIG_IGN);
-#endif
+    const auto at_closed_pipe = std::signal(SIGPIPE, SIG_IGN);
     try {
         return alexnet::run(argc, argv);
+    } catch (const alexnet::ClosedPipe& error) {
+        // Everything is tidied up; now end as every program does whose reader has had enough.
+        std::signal(SIGPIPE, at_closed_pipe);
+        std::raise(SIGPIPE);
+        alexnet::Terminal{}.error(error.what());
     } catch (const std::bad_alloc&) {
-        alexnet::Terminal{}.error("out of memory");
+        alexnet::Terminal{}.error("out of memory; alexnet info --batch-size N --threads N says what a network takes");
     } catch (const std::exception& error) { alexnet::Terminal{}.error(error.what()); }
     return 1;
 }

@@ -20,6 +20,7 @@
 #include <ctnn/train/numeric_error.hpp>
 #include <ctnn/train/trainer.hpp>
 
+#include "interrupt.hpp"
 #include "networks.hpp"
 
 namespace alexnet {
@@ -137,6 +138,7 @@ class WeightsFile {
   public:
     explicit WeightsFile(const std::filesystem::path& path) {
         if (ctnn::is_native(path)) {
+            watch_mapped_file(path);
             mapped_.emplace(path);
         } else {
             ctnn::load_weights(path, loaded_.emplace());

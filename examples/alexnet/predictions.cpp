@@ -1,7 +1,5 @@
 #include "predictions.hpp"
 
-#include <cerrno>
-#include <cstdio>
 #include <optional>
 #include <span>
 #include <string>
@@ -58,11 +56,7 @@ class TextWriter : public PredictionWriter {
         if (file_) {
             file_->write(std::as_bytes(std::span{text_}));
         } else {
-            terminal_.clear_transient();
-            errno = 0;
-            if (std::fwrite(text_.data(), 1, text_.size(), stdout) != text_.size() || std::fflush(stdout) != 0) {
-                throw ctnn::detail::file_error("standard output", "write", errno);
-            }
+            terminal_.write(text_);
         }
         text_.clear();
     }

@@ -74,13 +74,26 @@ RunFolder RunFolder::create(const fs::path& path) {
     }
     fs::create_directories(path, error);
     if (error) { throw ctnn::FileError(path.string() + ": cannot create the folder: " + error.message()); }
+    folder.remove_temporaries();
+    return folder;
+}
+
+RunFolder RunFolder::create_again(const fs::path& path) {
+    RunFolder folder{path};
+    folder.remove_temporaries();
     return folder;
 }
 
 void RunFolder::begin(const RunSettings& settings, ctnn::Json::Object about) {
-    write_rows();
     about.emplace_back("settings", to_json(settings));
     write_text(this->settings(), ctnn::write_json(about, 2) + "\n");
+    write_rows();
+}
+
+bool RunFolder::has_begun(const fs::path& path) {
+    const RunFolder folder{path};
+    std::error_code ignored;
+    return fs::exists(folder.state(), ignored) || fs::exists(folder.last(), ignored);
 }
 
 void RunFolder::discard() const {
@@ -120,6 +133,7 @@ RunFolder RunFolder::open(const fs::path& path, int epochs) {
     RunFolder folder{path};
     folder.remove_temporaries();
     folder.read_rows(epochs);
+    folder.write_rows();  // what keeps the folder from being written shows now, and not behind an epoch
     return folder;
 }
 

@@ -37,13 +37,17 @@ class RunFolder {
   public:
     /// Makes the folder of a new run. Throws FileError where one of its files is there already, or no right to write.
     static RunFolder create(const std::filesystem::path& path);
-    /// Writes run.json and an empty table: from then on it is a run.
+    /// The folder of a run that was killed before has_begun().
+    static RunFolder create_again(const std::filesystem::path& path);
+    /// Writes run.json and an empty table. From the first of them on it is a run, and can be resumed.
     void begin(const RunSettings& settings, ctnn::Json::Object about);
+    /// Whether a run came as far as to its first state.
+    static bool has_begun(const std::filesystem::path& path);
     /// Removes what a run that could not begin has left.
     void discard() const;
 
     /// The folder of a run that has `epochs` epochs behind it: rows of later ones, which a killed run may have left,
-    /// are forgotten. Throws FileError.
+    /// are forgotten. Throws FileError, also where the folder cannot be written.
     static RunFolder open(const std::filesystem::path& path, int epochs);
     /// The folder of a run as it is, for one who changes nothing: it may be in progress. Throws FileError.
     static RunFolder look_at(const std::filesystem::path& path);

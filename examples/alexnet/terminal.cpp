@@ -1,13 +1,17 @@
 #include "terminal.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#include <ctnn/io/file.hpp>
 
 namespace alexnet {
 
@@ -26,7 +30,18 @@ std::string painted(std::string_view text, Colour colour, int descriptor) {
     return fmt::format("\033[{}m{}\033[0m", code, text);
 }
 
+/// What standard error does not take is lost, which is no reason to end a training, or to throw while one ends.
+void write_error(std::string_view text) { static_cast<void>(std::fwrite(text.data(), 1, text.size(), stderr)); }
+
 }  // namespace
+
+void occupy_standard_streams() {
+    for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        if (::fcntl(descriptor, F_GETFD) == -1) {
+            ::open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY);  // gets the least free number: this
+        }
+    }
+}
 
 Terminal::Terminal(bool quiet) : quiet_{quiet}, draws_{!quiet && is_terminal(STDERR_FILENO)} {}
 
@@ -34,20 +49,30 @@ void Terminal::line(std::string_view text, Colour colour) {
     if (!quiet_) { result(text, colour); }
 }
 
-void Terminal::result(std::string_view text, Colour colour) {
+void Terminal::result(std::string_view text, Colour colour) { write(painted(text, colour, STDOUT_FILENO) + "\n"); }
+
+void Terminal::write(std::string_view bytes) {
     clear_transient();
-    fmt::print("{}\n", painted(text, colour, STDOUT_FILENO));
-    std::fflush(stdout);  // a log is followed while it grows
+    // Past stdio, which forgets what a terminal did not take; and at once, because a log is followed while it grows.
+    while (!bytes.empty()) {
+        const auto count = ::write(STDOUT_FILENO, bytes.data(), bytes.size());
+        if (count > 0) { bytes.remove_prefix(static_cast<std::size_t>(count)); }
+        if (const int code = errno; count < 0 && code != EINTR) {
+            const ctnn::FileError error = ctnn::detail::file_error("standard output", "write", code);
+            if (code == EPIPE) { throw ClosedPipe{error.what()}; }
+            throw error;
+        }
+    }
 }
 
 void Terminal::error(std::string_view text) {
     clear_transient();
-    fmt::print(stderr, "{} {}\n", painted("alexnet:", Colour::red, STDERR_FILENO), text);
+    write_error(fmt::format("{} {}\n", painted("alexnet:", Colour::red, STDERR_FILENO), text));
 }
 
 void Terminal::transient(std::string_view text) {
     if (!draws_) { return; }
-    fmt::print(stderr, "\r{}\033[K", text.substr(0, width()));
+    write_error(fmt::format("\r{}\033[K", text.substr(0, width())));
     drawn_ = true;
 }
 
@@ -59,7 +84,7 @@ std::size_t Terminal::width() const {
 }
 
 void Terminal::clear_transient() {
-    if (drawn_) { fmt::print(stderr, "\r\033[K"); }
+    if (drawn_) { write_error("\r\033[K"); }
     drawn_ = false;
 }
 

@@ -7,14 +7,25 @@
 #include <string>
 #include <string_view>
 
+#include <ctnn/core/error.hpp>
 #include <ctnn/train/loss.hpp>
 
 namespace alexnet {
 
+/// Nobody reads standard output any more, as behind `| head`.
+class ClosedPipe : public ctnn::FileError {
+    using FileError::FileError;
+};
+
+/// Standard streams that are closed are opened such that they refuse to be used: the next file to be opened would be
+/// given their number, and get the lines that are meant for them. To be called first of all.
+void occupy_standard_streams();
+
 enum class Colour { none, dim, bold, green, red };
 
 /// Lines go to standard output; the transient line goes to standard error, and only where that is a terminal. Colour
-/// appears on terminals alone, and never where NO_COLOR is set (https://no-color.org) or TERM is "dumb".
+/// appears on terminals alone, and never where NO_COLOR is set (https://no-color.org) or TERM is "dumb". Standard
+/// output that cannot be written is a FileError, a ClosedPipe where nobody reads it; nothing depends on standard error.
 class Terminal {
   public:
     explicit Terminal(bool quiet = false);
@@ -23,6 +34,8 @@ class Terminal {
     void line(std::string_view text, Colour colour = Colour::none);
     /// A line that is always printed.
     void result(std::string_view text, Colour colour = Colour::none);
+    /// Bytes for standard output, at once.
+    void write(std::string_view bytes);
     /// "alexnet: text" on standard error.
     void error(std::string_view text);
 

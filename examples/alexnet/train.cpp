@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <ctnn/core/config.hpp>
+#include <ctnn/core/parallel.hpp>
 #include <ctnn/io/checkpoint.hpp>
 #include <ctnn/train/early_stopping.hpp>
 
@@ -29,7 +30,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-ctnn::Json::Object versions(const NetworkEntry& entry, int threads) {
+ctnn::Json::Object about_run(const NetworkEntry& entry, int threads, std::size_t images) {
     const auto [major, minor, patch] = ctnn::version;
 #if defined(__clang__)
     const char* compiler = "Clang " __clang_version__;
@@ -40,7 +41,8 @@ ctnn::Json::Object versions(const NetworkEntry& entry, int threads) {
             {"compiler", compiler},
             {"isa", ctnn::isa},
             {"threads", threads},
-            {"network", entry.type}};
+            {"network", entry.type},
+            {"train_images", images}};
 }
 
 ctnn::LoaderOptions loader_options(const RunSettings& settings, ctnn::Shape shape, int workers) {
@@ -90,7 +92,7 @@ class Run {
           data_dir_{request_.data_dir.empty() ? settings_.data_dir : request_.data_dir},
           data_{open_for(entry_, settings_.dataset, data_dir_)},
           parts_{split(settings_, data_.train->size())},
-          network_{entry_.start(settings_.trainer, request_.threads)},
+          network_{start_network()},
           loader_{*data_.train, parts_.first, loader_options(settings_, entry_.input, request_.workers)},
           info_{std::string{entry_.type}, data_.train->normalization(), data_.train->class_names()},
           folder_{open_folder()} {
@@ -124,23 +126,47 @@ class Run {
     }
 
   private:
+    std::unique_ptr<TrainedNetwork> start_network() const {
+        // Where there is no room for all threads, OpenMP's runtime ends the program: better now than with a folder.
+        ctnn::parallel_for(request_.threads, request_.threads, [](int, int) {});
+        return entry_.start(settings_.trainer, request_.threads);
+    }
     RunFolder open_folder() {
         const ctnn::SafetensorsMetadata loader = ctnn::loader_metadata(loader_.options());
-        if (!resumed_ && settings_.whiten) { whiten(); }
-        if (resumed_) {
+        if (resumed_ && RunFolder::has_begun(request_.resume)) {
             network_->load_state(RunFolder::state(request_.resume), loader);
-            return RunFolder::open(request_.resume, network_->progress().epoch);
+            RunFolder folder = RunFolder::open(request_.resume, network_->progress().epoch);
+            require_as_many_images(folder);
+            return folder;
         }
-        RunFolder folder = RunFolder::create(request_.out.empty() ? RunFolder::free_name(settings_) : request_.out);
+        if (settings_.whiten) { whiten(); }
+        RunFolder folder =
+            resumed_ ? RunFolder::create_again(request_.resume)
+                     : RunFolder::create(request_.out.empty() ? RunFolder::free_name(settings_) : request_.out);
         try {
-            // From the first moment on there is something to resume, and whatever keeps it from being written shows.
+            // The settings come first: with them alone, a run that is killed here is resumed from the beginning. The
+            // state shows now whatever keeps it from being written.
+            folder.begin(settings_, about_run(entry_, request_.threads, parts_.first.size()));
             network_->save_state(folder.state(), loader);
-            folder.begin(settings_, versions(entry_, request_.threads));
         } catch (...) {
-            folder.discard();
+            if (!resumed_) { folder.discard(); }
             throw;
         }
         return folder;
+    }
+
+    /// With images that came or went since the run began it would go on as another one. Runs of older versions say
+    /// nothing of them.
+    void require_as_many_images(const RunFolder& folder) const {
+        const std::string place = folder.settings().string();
+        const ctnn::Json about{folder.read_about()};
+        if (about.find("train_images") == nullptr) { return; }
+        const auto expected = about.field<std::size_t>("train_images", place);
+        if (parts_.first.size() != expected) {
+            throw ctnn::FileError(fmt::format("{}: found {} images to train on, expected {} as in {}",
+                                              data_title(settings_.dataset, data_dir_), parts_.first.size(), expected,
+                                              place));
+        }
     }
 
     /// A new run that cannot read its images, or make steps of them, has nothing to resume.

@@ -16,6 +16,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -2203,7 +2204,8 @@ struct MiniBatch {
 /// used from one thread.
 class BatchLoader {
   public:
-    /// Throws ArgumentError for a data set that contradicts itself, and for arguments out of range.
+    /// Throws ArgumentError for a data set that contradicts itself, and for arguments out of range; Error where the
+    /// system gives no thread.
     BatchLoader(const Dataset& data, std::vector<std::uint32_t> indices, LoaderOptions options)
         : BatchLoader{std::make_shared<DatasetSource>(data), std::move(indices), options} {
         start_workers();
@@ -2324,9 +2326,19 @@ class BatchLoader {
     /// In the body of the public constructors, where the destructor already joins the threads that were started.
     void start_workers() {
         threads_.reserve(workers_.size());
-        for (Worker& worker : workers_) {
-            threads_.emplace_back([this, &worker] { work(worker); });
+#if defined(__cpp_exceptions)
+        try {
+#endif
+            for (Worker& worker : workers_) {
+                threads_.emplace_back([this, &worker] { work(worker); });
+            }
+#if defined(__cpp_exceptions)
+        } catch (const std::system_error& error) {
+            raise(Error{"batch loader: cannot start thread " + std::to_string(threads_.size() + 1) + " of " +
+                        std::to_string(workers_.size()) + ": " + error.what() +
+                        "; expected memory and processes for it (ulimit -v, -u)"});
         }
+#endif
     }
 
     template <class Value>
@@ -10435,7 +10447,7 @@ inline std::string hex_header(const TensorView& tensor) {
     return fmt::format("{}{}{}", type, tensor.shape.empty() ? "" : " ", fmt::join(tensor.shape, " "));
 }
 
-inline void write_hex(const std::filesystem::path& path, const std::string& name, const TensorView& tensor) {
+inline std::string hex_text(const std::string& name, const TensorView& tensor) {
     constexpr std::string_view digits = "0123456789abcdef";
     std::string text = fmt::format("{}\n{}\n", name, hex_header(tensor));
     text.reserve(text.size() + 2 * tensor.data.size() + 1);
@@ -10443,7 +10455,11 @@ inline void write_hex(const std::filesystem::path& path, const std::string& name
         text += digits[std::to_integer<std::size_t>(byte >> 4)];
         text += digits[std::to_integer<std::size_t>(byte & std::byte{15})];
     }
-    text += '\n';
+    return text += '\n';
+}
+
+inline void write_hex(const std::filesystem::path& path, const std::string& name, const TensorView& tensor) {
+    const std::string text = hex_text(name, tensor);
     write_file_atomically(path, std::as_bytes(std::span{text}));
 }
 
@@ -10486,9 +10502,10 @@ inline std::vector<std::byte> read_hex(const std::filesystem::path& path, const 
 
 }  // namespace detail
 
-/// Writes a file per tensor into a directory, which it makes where there is none; each file atomically. Besides
-/// float32 (float64) there is `int64` for num_batches_tracked, which has no dimensions. Throws ArgumentError for
-/// numbered names of a network that has none, FileError.
+/// Writes a file per tensor into a directory, which it makes where there is none; none is in its place before all are
+/// written, so that a disk that gets full leaves no mixture of two models. Besides float32 (float64) there is `int64`
+/// for num_batches_tracked, which has no dimensions. Throws ArgumentError for numbered names of a network that has
+/// none, FileError.
 template <Network Net, class T>
 void save_hex_weights(const std::filesystem::path& directory, const Model<Net, T>& model,
                       HexNames names = HexNames::parameters) {
@@ -10505,9 +10522,14 @@ void save_hex_weights(const std::filesystem::path& directory, const Model<Net, T
     state.add_arena(model.parameters().span());
     state.add_buffers(model.buffers());
     const auto chosen = detail::hex_names<Net>(names, state.views());
+    std::deque<detail::TemporaryFile> files;
     for (std::size_t i = 0; i < chosen.size(); ++i) {
-        detail::write_hex(detail::hex_path(directory, chosen[i]), chosen[i], state.views()[i]);
+        const std::filesystem::path path = detail::hex_path(directory, chosen[i]);
+        detail::expect_regular_file(path);
+        const std::string text = detail::hex_text(chosen[i], state.views()[i]);
+        files.emplace_back(path).write(std::as_bytes(std::span{text}));
     }
+    for (detail::TemporaryFile& file : files) { file.commit(); }
 }
 
 /// Reads what save_hex_weights or ML Odyssey wrote: by numbered names where the directory has a file of the first of

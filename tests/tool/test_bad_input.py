@@ -229,7 +229,7 @@ class Saving(ToolTest):
         self.assertIn("file", self.refusal(*SHORT, "--out", "file"))
         if os.geteuid() != 0:  # root may write anywhere
             os.mkdir(self.path("locked"), 0o500)
-            self.assertIn("locked/trainer.safetensors: cannot create: Permission denied",
+            self.assertIn("locked/run.json: cannot create: Permission denied",
                           self.refusal(*SHORT, "--out", "locked"))
 
     def test_someone_elses_files_stay(self):

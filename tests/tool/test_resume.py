@@ -11,25 +11,6 @@ from tool import SHORT, ToolTest, content, write
 
 
 class Resume(ToolTest):
-    def wait_for(self, process, condition):
-        for _ in range(6000):
-            if condition():
-                return
-            self.assertIsNone(process.poll(), "the run ended early")
-            time.sleep(0.01)
-        self.fail("the run did not come that far")
-
-    def rows_of(self, run):
-        path = self.path(run, "metrics.csv")
-        return len(content(path).splitlines()) - 1 if os.path.exists(path) else -1
-
-    def assert_equal_runs(self, run, unbroken):
-        found, expected = self.files(run), self.files(unbroken)
-        self.assertEqual(found.keys(), expected.keys())
-        for name in expected:
-            if name != "run.json":  # names the number of threads
-                self.assertEqual(found[name], expected[name], name)
-
     def test_stop_after(self):
         self.run_tool(*SHORT, "--out", "unbroken", "--threads", "2", "--val-size", "250")
         output = self.run_tool(*SHORT, "--out", "run", "--threads", "1", "--val-size", "250", "--stop-after", "1")

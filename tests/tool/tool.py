@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "golden"))
@@ -74,6 +75,25 @@ class ToolTest(unittest.TestCase):
         lines = content(self.path(run, "metrics.csv")).decode().splitlines()
         names = lines[0].split(",")
         return [dict(zip(names, map(float, line.split(",")))) for line in lines[1:]]
+
+    def wait_for(self, process, condition):
+        for _ in range(6000):
+            if condition():
+                return
+            self.assertIsNone(process.poll(), "the run ended early")
+            time.sleep(0.01)
+        self.fail("the run did not come that far")
+
+    def rows_of(self, run):
+        path = self.path(run, "metrics.csv")
+        return len(content(path).splitlines()) - 1 if os.path.exists(path) else -1
+
+    def assert_equal_runs(self, run, unbroken):
+        found, expected = self.files(run), self.files(unbroken)
+        self.assertEqual(found.keys(), expected.keys())
+        for name in expected:
+            if name != "run.json":  # names the number of threads
+                self.assertEqual(found[name], expected[name], name)
 
     def cifar10(self, name="cifar"):
         """A folder of the right files, all zeros, which take no room on disk."""

@@ -12,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -49,7 +50,8 @@ struct MiniBatch {
 /// used from one thread.
 class BatchLoader {
   public:
-    /// Throws ArgumentError for a data set that contradicts itself, and for arguments out of range.
+    /// Throws ArgumentError for a data set that contradicts itself, and for arguments out of range; Error where the
+    /// system gives no thread.
     BatchLoader(const Dataset& data, std::vector<std::uint32_t> indices, LoaderOptions options)
         : BatchLoader{std::make_shared<DatasetSource>(data), std::move(indices), options} {
         start_workers();
@@ -170,9 +172,19 @@ class BatchLoader {
     /// In the body of the public constructors, where the destructor already joins the threads that were started.
     void start_workers() {
         threads_.reserve(workers_.size());
-        for (Worker& worker : workers_) {
-            threads_.emplace_back([this, &worker] { work(worker); });
+#if defined(__cpp_exceptions)
+        try {
+#endif
+            for (Worker& worker : workers_) {
+                threads_.emplace_back([this, &worker] { work(worker); });
+            }
+#if defined(__cpp_exceptions)
+        } catch (const std::system_error& error) {
+            raise(Error{"batch loader: cannot start thread " + std::to_string(threads_.size() + 1) + " of " +
+                        std::to_string(workers_.size()) + ": " + error.what() +
+                        "; expected memory and processes for it (ulimit -v, -u)"});
         }
+#endif
     }
 
     template <class Value>
