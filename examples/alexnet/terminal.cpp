@@ -97,6 +97,7 @@ void ProgressBar::update(std::int64_t done, std::string_view further) {
     const std::chrono::duration<double> since = Clock::now() - drawn_;
     if (since.count() < (terminal_.draws() ? 0.1 : 30.0) && done_ < images_) { return; }
     drawn_ = Clock::now();
+    if (drawn_ - last_.time >= std::chrono::seconds{10}) { before_ = std::exchange(last_, {drawn_, done_}); }
     if (terminal_.draws()) {
         terminal_.transient(text(further));
     } else if (done_ < images_) {
@@ -110,12 +111,17 @@ double ProgressBar::images_per_second() const {
     return static_cast<double>(done_ - first_) / std::max(seconds(), 1e-9);
 }
 
+double ProgressBar::recent_images_per_second() const {
+    const std::chrono::duration<double> since = drawn_ - before_.time;
+    return static_cast<double>(done_ - before_.done) / std::max(since.count(), 1e-9);
+}
+
 std::string ProgressBar::text(std::string_view further) const {
     const double share = static_cast<double>(done_) / static_cast<double>(images_);
-    const std::int64_t left = images_ - done_ + later_;
-    const std::string numbers =
-        fmt::format("{:3.0f} %  {:4.0f} images/s  {}left {}", 100 * share, images_per_second(), further,
-                    duration(static_cast<double>(left) / std::max(images_per_second(), 1e-9)));
+    const auto left = static_cast<double>(images_ - done_ + later_);
+    const double rate = recent_images_per_second();
+    const std::string numbers = fmt::format("{:3.0f} %  {:4.0f} images/s  {}left {}", 100 * share, rate, further,
+                                            duration(left / std::max(rate, 1e-9)));
     // What the line has left over is the bar's.
     const std::size_t taken = title_.size() + numbers.size() + std::string_view{" [] "}.size();
     const std::size_t room = terminal_.width() > taken + 4 ? std::min<std::size_t>(terminal_.width() - taken, 40) : 0;

@@ -71,12 +71,19 @@ class ProgressBar {
     [[nodiscard]] double images_per_second() const;
 
   private:
+    struct Mark {
+        Clock::time_point time;
+        std::int64_t done;
+    };
     [[nodiscard]] std::string text(std::string_view further) const;
+    /// Over the last ten to twenty seconds, so that a machine that slept is not held against the rest of the run.
+    [[nodiscard]] double recent_images_per_second() const;
 
     Terminal& terminal_;
     std::string title_;
     std::int64_t images_, first_, done_, later_;
     Clock::time_point start_ = Clock::now(), drawn_ = start_;
+    Mark before_{start_, done_}, last_ = before_;
 };
 
 /// The bar over one epoch, with loss, accuracy, and the time left for the whole run.

@@ -108,7 +108,7 @@ class Run {
         while (network_->progress().epoch < last && !stops_early()) {
             if (!epoch_or_nothing()) {
                 save();
-                terminal_.result(fmt::format("stopped in epoch {}, step {}; saved in {}",
+                terminal_.result(fmt::format("stopped in epoch {}, behind step {} of the run; saved in {}",
                                              network_->progress().epoch + 1, network_->progress().step,
                                              folder_.path().string()));
                 say_how_to_resume();

@@ -281,7 +281,7 @@ class Signals(FaultTest):
         process.send_signal(number)
         output, errors = process.communicate(timeout=60)
         self.assertEqual((process.returncode, errors), (128 + number, ""))
-        self.assertRegex(output, r"stopped in epoch \d, step \d+; saved in run\n")
+        self.assertRegex(output, r"stopped in epoch \d, behind step \d+ of the run; saved in run\n")
         self.run_tool(*TINY, *arguments, "--out", "unbroken")
         self.run_tool("train", "--resume", "run")
         self.assert_equal_runs("run", "unbroken")
@@ -305,7 +305,8 @@ class Signals(FaultTest):
             return caught >> (signal.SIGINT - 1) & 1
 
         self.images("train", 12_000)
-        self.assertIn("stopped in epoch 1, step 1;", self.stop(signal.SIGINT, catches, "--limit-train", "32", "--epochs", "2"))
+        output = self.stop(signal.SIGINT, catches, "--limit-train", "32", "--epochs", "2")
+        self.assertIn("stopped in epoch 1, behind step 1 of the run;", output)
 
     def test_hangup(self):
         self.stop(signal.SIGHUP, lambda _: self.rows_of("run") >= 1)

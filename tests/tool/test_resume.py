@@ -38,7 +38,7 @@ class Resume(ToolTest):
             process.send_signal(number)
             output, errors = process.communicate(timeout=60)
             self.assertEqual((process.returncode, errors), (128 + number, ""))
-            self.assertRegex(output, r"stopped in epoch \d, step \d+; saved in run\nto go on: \S+ train --resume run\n\Z")
+            self.assertRegex(output, r"stopped in epoch \d, behind step \d+ of the run; saved in run\nto go on: \S+ train --resume run\n\Z")
             run = []
         self.run_tool("train", "--resume", "run")
         self.assert_equal_runs("run", "unbroken")
