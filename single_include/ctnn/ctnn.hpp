@@ -5915,7 +5915,7 @@ namespace detail {
 
 /// Transposes the first `channels` of 16 rows of 16 weights, with zeros for the others, and writes the first `outs`
 /// rows of what that gives. Four perfect shuffles, each of which interleaves the halves of what the one before wrote:
-/// loops that every compiler turns into permutations of whole vectors, where a plain transposition is 256 loads and
+/// loops that GCC and Clang turn into permutations of whole vectors, where a plain transposition is 256 loads and
 /// stores.
 template <class T>
 CTNN_ONE_COPY void transpose_block(const T* from, int channels, int outs, T* to) {
@@ -10456,11 +10456,6 @@ inline std::string hex_text(const std::string& name, const TensorView& tensor) {
         text += digits[std::to_integer<std::size_t>(byte & std::byte{15})];
     }
     return text += '\n';
-}
-
-inline void write_hex(const std::filesystem::path& path, const std::string& name, const TensorView& tensor) {
-    const std::string text = hex_text(name, tensor);
-    write_file_atomically(path, std::as_bytes(std::span{text}));
 }
 
 /// The bytes of a tensor of the type and shape of `expected`.

@@ -90,7 +90,7 @@ void write(const Corpus& corpus) {
     ctnn::save_trainer(corpus.file("checkpoint", "good"), trainer);
 
     const std::vector<float> numbers{0, -1.5F, 1e30F, 1e-40F, 3, 4};
-    ctnn::detail::write_hex(corpus.file("hex", "good"), "w", ctnn::tensor_view("w", {2, 3}, numbers));
+    corpus.add("hex", "good", ctnn::detail::hex_text("w", ctnn::tensor_view("w", {2, 3}, numbers)));
 
     const ctnn::Dataset set{{3, 2, 2}, std::vector<std::uint8_t>(36, 7), {0, 2, 1}, {"a", "b", "c"}, {}};
     ctnn::write_idx_images(corpus.file("idx", "images"), corpus.file("idx", "labels"), set, 0, 3);

@@ -91,11 +91,6 @@ inline std::string hex_text(const std::string& name, const TensorView& tensor) {
     return text += '\n';
 }
 
-inline void write_hex(const std::filesystem::path& path, const std::string& name, const TensorView& tensor) {
-    const std::string text = hex_text(name, tensor);
-    write_file_atomically(path, std::as_bytes(std::span{text}));
-}
-
 /// The bytes of a tensor of the type and shape of `expected`.
 inline std::vector<std::byte> read_hex(const std::filesystem::path& path, const std::string& name,
                                        const TensorView& expected) {

@@ -94,7 +94,7 @@ namespace detail {
 
 /// Transposes the first `channels` of 16 rows of 16 weights, with zeros for the others, and writes the first `outs`
 /// rows of what that gives. Four perfect shuffles, each of which interleaves the halves of what the one before wrote:
-/// loops that every compiler turns into permutations of whole vectors, where a plain transposition is 256 loads and
+/// loops that GCC and Clang turn into permutations of whole vectors, where a plain transposition is 256 loads and
 /// stores.
 template <class T>
 CTNN_ONE_COPY void transpose_block(const T* from, int channels, int outs, T* to) {
