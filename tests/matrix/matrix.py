@@ -29,6 +29,10 @@ LIBCXX = ["-stdlib=libc++"]
 EXACT = ["-march=native", "-fopenmp", "-ffp-contract=off"]
 
 
+# Of the largest number: some hundred times what rounding was seen to make of twenty steps.
+MOST = 1e-5
+
+
 @dataclasses.dataclass
 class Row:
     compiler: str
@@ -149,8 +153,10 @@ def check(row, seen, folder):
         seen[row.name] = found
     if row.same_as and row.same_as in seen and found != seen[row.same_as]:
         raise RuntimeError(f"not the bits of {row.same_as}")
-    letter = chr(ord("A") + letters.index(found))
-    return f"{isa} | {float(loss):.6f} | {letter} | {spread(found, letters[0]):.1e}"
+    letter, difference = chr(ord("A") + letters.index(found)), spread(found, letters[0])
+    if not difference <= MOST:
+        raise RuntimeError(f"differs by {difference:.1e} from the first row, more than {MOST} of rounding")
+    return f"{isa} | {float(loss):.6f} | {letter} | {difference:.1e}"
 
 
 def main():
