@@ -66,9 +66,23 @@ class Limits {
                 best = std::max(best, 1e-9 * sizeof(float) * static_cast<double>(share) * threads_ / seconds);
             }
         };
-        pass(read_gbytes_, [](const float* p, std::size_t n) { return read(p, n, V::width, step); });
-        pass(read_gbytes_, [](const float* p, std::size_t n) { return read(p, n, n / streams, V::width); });
+        pass(read_gbytes_, read_along);
+        pass(read_gbytes_, read_apart);
         pass(triad_gbytes_, [](float* p, std::size_t n) { return triad(p, n / 3); });
+    }
+
+    /// Seconds of reading as many bytes as one array holds, in the faster of the two orders. Every call reads what no
+    /// cache has kept from the one before.
+    double seconds_of_reading(double bytes) {
+        const auto floats = std::min(static_cast<std::size_t>(bytes) / sizeof(float), parts * part_size);
+        const std::size_t share = floats / static_cast<std::size_t>(threads_) / step * step;
+        const auto pass = [&](auto f) {
+            if (next_ + floats > parts * part_size) { next_ = 0; }
+            const float* const from = data_.data() + next_;
+            next_ += floats / step * step;
+            return on_threads([&](std::size_t thread) { return f(from + thread * share, share); });
+        };
+        return std::min(pass(read_along), pass(read_apart));
     }
 
   private:
@@ -76,6 +90,8 @@ class Limits {
     static constexpr std::size_t streams = 8, step = streams * V::width;
     static constexpr std::size_t parts = 4, part_size = std::size_t{16} << 20;
 
+    static float read_along(const float* p, std::size_t n) { return read(p, n, V::width, step); }
+    static float read_apart(const float* p, std::size_t n) { return read(p, n, n / streams, V::width); }
     /// Reads n floats in streams that begin `apart` and advance by `stride` at a time.
     static float read(const float* p, std::size_t n, std::size_t apart, std::size_t stride) {
         V sums[streams];
@@ -115,6 +131,7 @@ class Limits {
     int threads_;
     AlignedArray<float> sums_;
     AlignedArray<float> data_{parts * part_size};
+    std::size_t next_ = 0;
     double gflops_ = 0.0, read_gbytes_ = 0.0, triad_gbytes_ = 0.0;
 };
 

@@ -27,11 +27,16 @@ struct Figure {
     const KernelCase& layer;
     Direction direction;
     Times own;
+    Times reading;  ///< of as many bytes, where nothing else bounds a layer: one image through a linear layer
     std::vector<std::pair<std::string, Times>> peers;
     double error = 0.0;
 
     [[nodiscard]] double gflops(const Times& times) const { return 1e-9 * layer.problem.flops() / times.fastest(); }
     [[nodiscard]] double gbytes() const { return 1e-9 * layer.problem.bytes() / own.fastest(); }
+    /// As a share of reading memory: of reading timed in turn with the layer, or else of the best bandwidth seen.
+    [[nodiscard]] double read_share(const Limits& limits) const {
+        return reading.empty() ? gbytes() / limits.read_gbytes() : reading.low() / own.low();
+    }
     /// A library's times, or nullptr where it was not measured.
     [[nodiscard]] const Times* of(std::string_view library) const {
         for (const auto& [name, times] : peers) {
@@ -44,7 +49,7 @@ struct Figure {
 /// Layer, other libraries and bursts of multiply-adds in turn, so that all meet the same machine.
 Figure measure(const KernelCase& layer, LayerKernels& kernels, Direction direction, const Options& options,
                Limits& limits) {
-    Figure figure{layer, direction, {}, {}};
+    Figure figure{layer, direction, {}, {}, {}};
     const auto peers = make_peers(layer.problem, direction, options.threads);
     for (const auto& peer : peers) { figure.peers.emplace_back(peer->name(), Times{}); }
     limits.measure_memory();
@@ -52,6 +57,7 @@ Figure measure(const KernelCase& layer, LayerKernels& kernels, Direction directi
         for (int i = 0; i < 4; ++i) { limits.burst(); }
         const double own = seconds_of([&] { kernels.run(direction); });
         if (!warm) { figure.own.add(own); }
+        if (layer.inference && !warm) { figure.reading.add(limits.seconds_of_reading(layer.problem.bytes())); }
         for (std::size_t i = 0; i < peers.size(); ++i) {
             const double other = peers[i]->time();
             if (!warm) { figure.peers[i].second.add(other); }
@@ -70,7 +76,7 @@ std::vector<std::string> cells(const Figure& figure, const Limits& limits, const
         std::string{figure.layer.name},         std::string{name(figure.direction)},
         fmt::format("{}", figure.own.runs()),   fmt::format("{:.3f}", 1e3 * figure.own.fastest()),
         fmt::format("{:.1f}", speed),           fmt::format("{:.0f}", 100.0 * speed / limits.gflops()),
-        fmt::format("{:.1f}", figure.gbytes()), fmt::format("{:.0f}", 100.0 * figure.gbytes() / limits.read_gbytes()),
+        fmt::format("{:.1f}", figure.gbytes()), fmt::format("{:.0f}", 100.0 * figure.read_share(limits)),
         fmt::format("{:.1e}", figure.error)};
     for (const PeerLibrary& library : libraries) {
         const Times* times = figure.of(library.name);
@@ -86,21 +92,23 @@ Json json(const Figure& figure) {
     for (const auto& [library, times] : figure.peers) {
         peers.emplace_back(library, Json::Object{{"seconds_fastest", times.fastest()}, {"seconds_p10", times.low()}});
     }
-    return Json::Object{{"layer", figure.layer.name},
-                        {"problem", problem_text(problem)},
-                        {"kind", problem.linear()   ? "linear"
-                                 : problem.winograd ? "winograd"
-                                                    : "convolution"},
-                        {"group_inputs", problem.dims.group_in()},
-                        {"samples", problem.samples},
-                        {"direction", name(figure.direction)},
-                        {"flops", problem.flops()},
-                        {"bytes", problem.bytes()},
-                        {"runs", figure.own.runs()},
-                        {"seconds_fastest", figure.own.fastest()},
-                        {"seconds_p10", figure.own.low()},
-                        {"error", std::isfinite(figure.error) ? Json{figure.error} : Json{}},
-                        {"peers", std::move(peers)}};
+    Json::Object row{{"layer", figure.layer.name},
+                     {"problem", problem_text(problem)},
+                     {"kind", problem.linear()   ? "linear"
+                              : problem.winograd ? "winograd"
+                                                 : "convolution"},
+                     {"group_inputs", problem.dims.group_in()},
+                     {"samples", problem.samples},
+                     {"direction", name(figure.direction)},
+                     {"flops", problem.flops()},
+                     {"bytes", problem.bytes()},
+                     {"runs", figure.own.runs()},
+                     {"seconds_fastest", figure.own.fastest()},
+                     {"seconds_p10", figure.own.low()},
+                     {"error", std::isfinite(figure.error) ? Json{figure.error} : Json{}},
+                     {"peers", std::move(peers)}};
+    if (!figure.reading.empty()) { row.emplace_back("seconds_reading_p10", figure.reading.low()); }
+    return row;
 }
 
 /// The layers that the options ask for. Throws ArgumentError where one is not there.
@@ -167,9 +175,10 @@ void print_heading(const Options& options, const Limits& limits, const std::vect
     fmt::print(
         "{:.1f} GFLOP/s of fused multiply-adds, {:.1f} GB/s read from memory, {:.1f} GB/s two reads and a write\n\n"
         "GFLOP/s by the fastest run, taps that meet input only, and as a share of the multiply-adds, which are\n"
-        "measured again between the runs; GB/s if every array moved once, and as a share of reading memory: caches\n"
-        "may exceed it; error against double precision as a share of the largest entry; another library's GFLOP/s,\n"
-        "and its time to ours, of the tenth percentiles.\n\n",
+        "measured again between the runs; GB/s if every array moved once, and as a share of reading memory, which\n"
+        "caches may exceed; of one image, as a share of reading as many bytes, timed in turn with the layer; error\n"
+        "against double precision as a share of the largest entry; another library's GFLOP/s, and its time to ours,\n"
+        "of the tenth percentiles.\n\n",
         limits.gflops(), limits.read_gbytes(), limits.triad_gbytes());
 }
 
