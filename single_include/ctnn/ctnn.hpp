@@ -4961,7 +4961,18 @@ struct Vec {
     }
     friend CTNN_ALWAYS_INLINE Vec exp(Vec a) { return {xsimd::exp(a.v)}; }
     friend CTNN_ALWAYS_INLINE Vec tanh(Vec a) { return {xsimd::tanh(a.v)}; }
-    friend CTNN_ALWAYS_INLINE Vec pow(Vec a, Vec b) { return {xsimd::pow(a.v, b.v)}; }
+    friend CTNN_ALWAYS_INLINE Vec pow(Vec a, Vec b) {
+#if defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__) && !defined(__OPTIMIZE__)
+        // Without optimisation GCC's intrinsics are macros, with which xsimd 8.1's logarithm does not compile.
+        T powers[width], exponents[width];
+        a.store(powers);
+        b.store(exponents);
+        for (int i = 0; i < width; ++i) { powers[i] = std::pow(powers[i], exponents[i]); }
+        return load(powers);
+#else
+        return {xsimd::pow(a.v, b.v)};
+#endif
+    }
     /// `yes` where the element's bit, from the lowest on, is 1, else `no`.
     friend CTNN_ALWAYS_INLINE Vec where_bits(unsigned bits, Vec yes, Vec no) {
 #if defined(__AVX512F__)

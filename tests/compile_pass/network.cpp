@@ -1,4 +1,4 @@
-// A right network compiles by the command that the wrong ones of ../compile_fail are compiled by.
+// A right network compiles where the wrong ones of ../compile_fail do not.
 #include <ctnn/models/small_alexnet.hpp>
 
 using namespace ctnn;
