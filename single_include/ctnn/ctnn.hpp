@@ -237,6 +237,7 @@ enum class InitKind {
     xavier_uniform,   ///< U(±√(6 / (fan_in + fan_out))): Glorot and Bengio 2010, gain 1
     xavier_normal,    ///< N(0, 2 / (fan_in + fan_out))
     pytorch_default,  ///< U(±1 / √fan_in), what PyTorch's Linear and Conv2d do for weights and biases alike
+    dirac,            ///< of each group, the first filters pass on one input channel each; further ones as by default
 };
 
 /// An initialiser and its number: the standard deviation of `normal`, the value of `constant`, else unused.
@@ -4058,9 +4059,28 @@ inline double init_value(const Init& init, std::int64_t fan_in, std::int64_t fan
         case InitKind::he_normal: return std::sqrt(2.0 * inverse(fan_in)) * stream.normal();
         case InitKind::xavier_uniform: return uniform(std::sqrt(6.0 * inverse(fan_in + fan_out)));
         case InitKind::xavier_normal: return std::sqrt(2.0 * inverse(fan_in + fan_out)) * stream.normal();
+        case InitKind::dirac:
         case InitKind::pytorch_default: return uniform(std::sqrt(inverse(fan_in)));
     }
     raise(ArgumentError("initialiser: unknown kind " + std::to_string(static_cast<int>(init.kind))));
+}
+
+/// InitKind::dirac, once all values are drawn: torch.nn.init.dirac_ on the first `in` filters of each group, so that a
+/// deep network begins as one that passes its input on (Jordan 2024, arXiv:2404.00498, section 3.1).
+template <class T>
+void place_identity(const WeightDims& d, T* weights) {
+    for (int g = 0; g < d.groups; ++g) {
+        for (int o = 0; o < std::min(d.in, d.out); ++o) {
+            for (int i = 0; i < d.in; ++i) {
+                for (int y = 0; y < d.kernel_y; ++y) {
+                    for (int x = 0; x < d.kernel_x; ++x) {
+                        const bool one = i == o && y == d.kernel_y / 2 && x == d.kernel_x / 2;
+                        weights[d.stored_offset(g, o, i, y, x)] = one ? T{1} : T{};
+                    }
+                }
+            }
+        }
+    }
 }
 
 }  // namespace ctnn::inline CTNN_ISA
@@ -4353,6 +4373,7 @@ class Model {
                 parameters_.data()[slot.offset + stored] =
                     static_cast<T>(init_value(slot.spec.init, slot.spec.fan_in, slot.spec.fan_out, random));
             });
+            if (slot.spec.init.kind == InitKind::dirac) { place_identity(d, parameters_.data() + slot.offset); }
         }
     }
 

@@ -15,6 +15,9 @@
 #include <ctnn/core/init.hpp>
 #include <ctnn/core/initialize.hpp>
 #include <ctnn/core/random.hpp>
+#include <ctnn/layers/conv2d.hpp>
+#include <ctnn/network/model.hpp>
+#include <ctnn/network/sequential.hpp>
 #endif
 
 namespace {
@@ -97,4 +100,39 @@ TEST_CASE("an initialiser refuses a fan that is not positive", "[initialize]") {
         CHECK_THROWS_AS(ctnn::init_value({kind}, 0, 0, stream), ctnn::ArgumentError);
     }
     CHECK_THROWS_AS(ctnn::init_value({static_cast<InitKind>(99)}, 4, 4, stream), ctnn::ArgumentError);
+}
+
+TEST_CASE("dirac passes channels on, as torch.nn.init.dirac_ on the first filters", "[initialize]") {
+    using namespace ctnn;
+    using Dirac = WeightInit<InitKind::dirac>;
+    using Net = Sequential<Input<4, 5, 5>, Conv2d<6, Kernel<3>, Padding<1>, Groups<2>, Bias<false>, Dirac>,  //
+                           Conv2d<4, Kernel<2>, Bias<false>, Dirac>>;
+    const Model<Net> model{Seed{3}};
+    using Layout = ParameterLayout<Net>;
+    for (std::size_t i = 0; i < Layout::tensors; ++i) {
+        const ParameterSlot& slot = Layout::slots[i];
+        const WeightDims& d = slot.spec.dims;
+        int ones = 0, others = 0;
+        for (int g = 0; g < d.groups; ++g) {
+            for (int o = 0; o < d.out; ++o) {
+                for (int in = 0; in < d.in; ++in) {
+                    for (int tap = 0; tap < d.kernel_y * d.kernel_x; ++tap) {
+                        const int y = tap / d.kernel_x, x = tap % d.kernel_x;
+                        const float weight = model.parameters().data()[slot.offset + d.stored_offset(g, o, in, y, x)];
+                        if (o < d.in) {
+                            const bool one = in == o && y == d.kernel_y / 2 && x == d.kernel_x / 2;
+                            CHECK(weight == (one ? 1.0F : 0.0F));
+                            ones += one ? 1 : 0;
+                        } else {
+                            const double bound = 1 / std::sqrt(static_cast<double>(slot.spec.fan_in));
+                            CHECK(std::abs(weight) <= bound);
+                            others += weight != 0 ? 1 : 0;
+                        }
+                    }
+                }
+            }
+        }
+        CHECK(ones == d.groups * std::min(d.in, d.out));
+        CHECK(others == d.groups * std::max(0, d.out - d.in) * d.in * d.kernel_y * d.kernel_x);
+    }
 }

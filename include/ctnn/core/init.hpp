@@ -17,6 +17,7 @@ enum class InitKind {
     xavier_uniform,   ///< U(±√(6 / (fan_in + fan_out))): Glorot and Bengio 2010, gain 1
     xavier_normal,    ///< N(0, 2 / (fan_in + fan_out))
     pytorch_default,  ///< U(±1 / √fan_in), what PyTorch's Linear and Conv2d do for weights and biases alike
+    dirac,            ///< of each group, the first filters pass on one input channel each; further ones as by default
 };
 
 /// An initialiser and its number: the standard deviation of `normal`, the value of `constant`, else unused.

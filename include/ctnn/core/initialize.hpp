@@ -1,6 +1,7 @@
 // Initial values of parameters, one number at a time, so that the caller chooses stream, order and threads.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <string>
@@ -8,6 +9,7 @@
 #include <ctnn/core/config.hpp>
 #include <ctnn/core/error.hpp>
 #include <ctnn/core/init.hpp>
+#include <ctnn/core/layer.hpp>
 #include <ctnn/core/random.hpp>
 
 namespace ctnn::inline CTNN_ISA {
@@ -32,9 +34,28 @@ inline double init_value(const Init& init, std::int64_t fan_in, std::int64_t fan
         case InitKind::he_normal: return std::sqrt(2.0 * inverse(fan_in)) * stream.normal();
         case InitKind::xavier_uniform: return uniform(std::sqrt(6.0 * inverse(fan_in + fan_out)));
         case InitKind::xavier_normal: return std::sqrt(2.0 * inverse(fan_in + fan_out)) * stream.normal();
+        case InitKind::dirac:
         case InitKind::pytorch_default: return uniform(std::sqrt(inverse(fan_in)));
     }
     raise(ArgumentError("initialiser: unknown kind " + std::to_string(static_cast<int>(init.kind))));
+}
+
+/// InitKind::dirac, once all values are drawn: torch.nn.init.dirac_ on the first `in` filters of each group, so that a
+/// deep network begins as one that passes its input on (Jordan 2024, arXiv:2404.00498, section 3.1).
+template <class T>
+void place_identity(const WeightDims& d, T* weights) {
+    for (int g = 0; g < d.groups; ++g) {
+        for (int o = 0; o < std::min(d.in, d.out); ++o) {
+            for (int i = 0; i < d.in; ++i) {
+                for (int y = 0; y < d.kernel_y; ++y) {
+                    for (int x = 0; x < d.kernel_x; ++x) {
+                        const bool one = i == o && y == d.kernel_y / 2 && x == d.kernel_x / 2;
+                        weights[d.stored_offset(g, o, i, y, x)] = one ? T{1} : T{};
+                    }
+                }
+            }
+        }
+    }
 }
 
 }  // namespace ctnn::inline CTNN_ISA

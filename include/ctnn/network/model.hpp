@@ -96,6 +96,7 @@ class Model {
                 parameters_.data()[slot.offset + stored] =
                     static_cast<T>(init_value(slot.spec.init, slot.spec.fan_in, slot.spec.fan_out, random));
             });
+            if (slot.spec.init.kind == InitKind::dirac) { place_identity(d, parameters_.data() + slot.offset); }
         }
     }
 
