@@ -34,7 +34,7 @@ void train(const TrainTest& data, const Recipe& recipe, int epochs, const std::s
         model,
         {.loss = CrossEntropy{.label_smoothing = recipe.label_smoothing},
          .optimizer = Sgd{.momentum = 0.9, .nesterov = true, .weight_decay = 5e-4, .decay_biases_and_norms = false},
-         .schedule = {.kind = ScheduleKind::linear, .lr = recipe.lr, .epochs = epochs, .warmup_epochs = 0.2 * epochs},
+         .schedule = {.kind = ScheduleKind::linear, .lr = recipe.lr, .epochs = epochs, .warmup_epochs = epochs / 5.0},
          .batch_size = batch_size,
          .seed = 42,
          .clip_norm = recipe.clip_norm}};

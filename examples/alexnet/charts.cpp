@@ -139,7 +139,9 @@ std::string html_chart(const Chart& chart) {
     y.from = bottom, y.to = top;
     std::string out = fmt::format("<figure class=\"chart\"><figcaption>{}</figcaption>\n", escape_html(chart.title));
     if (chart.series.size() > 1) {
-        out += "<ul class=\"legend\">";
+        // Lines of one look belong together: a run's training and test.
+        const bool pairs = chart.series[0].look == chart.series[1].look;
+        out += fmt::format("<ul class=\"legend{}\">", pairs ? " pairs" : "");
         for (const Series& series : chart.series) {
             out += fmt::format("<li>{}{}</li>", html_swatch(series.look, series.dashed), escape_html(series.name));
         }

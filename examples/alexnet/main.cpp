@@ -67,7 +67,7 @@ constexpr const char* eval_examples = R"(Examples:
   alexnet eval --model small --weights from_pytorch.safetensors --dataset cifar10 --data-dir datasets/cifar10)";
 
 constexpr const char* info_examples = R"(Examples:
-  alexnet info --model alexnet32 --batch-size 1 --threads 1
+  alexnet info alexnet32 --batch-size 1 --threads 1
   alexnet info --all)";
 
 constexpr const char* data_dir_help = "folder of the data set's files (datasets/NAME; Debian's for fashion-mnist)";
@@ -135,7 +135,7 @@ int run(int argc, char** argv) {
     CLI::App& info_app = *app.add_subcommand("info", "Describes a network: layers, shapes, stages, memory.");
     info_app.footer(info_examples);
     InfoRequest info;
-    info_app.add_option("--model", info.model, "the network")
+    info_app.add_option("model,--model", info.model, "the network")
         ->check(CLI::IsMember(model_names()))
         ->capture_default_str();
     info_app.add_flag("--all", info.all, "all networks");

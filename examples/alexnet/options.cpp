@@ -234,7 +234,7 @@ void RunOptions::follow(RunSettings& s) const {
     if (adam && !given("lr")) { schedule.lr = 0.001; }
     if (base_lr_ != 0) { schedule.lr = ctnn::scaled_lr(base_lr_, s.trainer.batch_size); }
     const bool rises = schedule.kind == linear || schedule.kind == cosine || schedule.kind == polynomial;
-    if (!given("warmup_epochs") && rises && preset_.empty()) { schedule.warmup_epochs = 0.2 * schedule.epochs; }
+    if (!given("warmup_epochs") && rises && preset_.empty()) { schedule.warmup_epochs = schedule.epochs / 5.0; }
     if (!given("step_size")) { schedule.step_size = std::max(1, (schedule.epochs + 2) / 3); }
     if (s.whiten) { s.trainer.lr_scales.push_back(ctnn::freeze("0.weight")); }
     if (auto* sgd = std::get_if<ctnn::Sgd>(&s.trainer.optimizer); sgd != nullptr && sgd->momentum == 0) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -12,6 +13,7 @@
 #include <fmt/format.h>
 
 #include <ctnn/data/loader_options.hpp>
+#include <ctnn/train/schedule.hpp>
 #include <ctnn/train/settings.hpp>
 
 #include "charts.hpp"
@@ -147,11 +149,30 @@ std::pair<std::set<std::string>, std::set<std::string>> setting_keys(const RunSe
     return keys;
 }
 
+/// False for a setting of another kind of schedule.
+bool counts(std::string_view key, ctnn::ScheduleKind kind) {
+    using enum ctnn::ScheduleKind;
+    static const std::map<std::string_view, std::set<ctnn::ScheduleKind>> kinds{
+        {"step_size", {step}},
+        {"milestones", {multi_step}},
+        {"gamma", {step, multi_step}},
+        {"power", {polynomial}},
+        {"final_lr_fraction", {linear, cosine, polynomial}},
+        {"pct_start", {one_cycle}},
+        {"div_factor", {one_cycle}},
+        {"final_div_factor", {one_cycle}},
+        {"anneal", {one_cycle}},
+    };
+    const auto of = kinds.find(key);
+    return of == kinds.end() || of->second.contains(kind);
+}
+
 void add_settings(std::string& out, const RunReport& run) {
     const auto [loader, trainer] = setting_keys(run.settings);
     const ctnn::Json json = to_json(run.settings);
     ctnn::Json::Object parts[3];  // the run's own, the images', the training's
     for (const auto& member : json.get<ctnn::Json::Object>("settings")) {
+        if (!counts(member.first, run.settings.trainer.schedule.kind)) { continue; }
         parts[trainer.contains(member.first) ? 2 : loader.contains(member.first) ? 1 : 0].push_back(member);
     }
     parts[0].insert(parts[0].end(), run.about.begin(), run.about.end());

@@ -70,6 +70,7 @@ td, tbody th { overflow-wrap: break-word; }
 .chart figcaption { color: var(--text); font-size: .95rem; font-weight: 600; margin: 0; }
 .chart svg:not(.swatch) { display: block; width: 100%; height: auto; }
 .legend { display: flex; flex-wrap: wrap; gap: 0 1.2rem; margin: 0; padding: 0; list-style: none; font-size: .82rem; }
+.legend.pairs { display: grid; grid-template-columns: repeat(2, auto); justify-content: start; }
 .swatch { margin-right: .4rem; vertical-align: -1px; }
 svg text { fill: var(--quiet); font-size: 11.5px; }
 .tx { text-anchor: middle; } .ty { text-anchor: end; }
