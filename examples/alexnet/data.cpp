@@ -48,6 +48,7 @@ ctnn::IdxArray read_idx(const fs::path& path) { return ctnn::parse_idx(read_unpa
 /// Joins pairs of files. Without names, classes are numbered.
 ctnn::Dataset join_idx(const std::vector<IdxPair>& pairs, std::vector<std::string> class_names) {
     std::vector<ctnn::IdxArray> labels;
+    labels.reserve(pairs.size());
     for (const IdxPair& pair : pairs) { labels.push_back(read_idx(pair.labels)); }
     if (class_names.empty()) { class_names = ctnn::numbered_classes(labels); }
     ctnn::Dataset set;

@@ -693,7 +693,7 @@ struct LayerInfo {
     double alpha = 0, beta = 0, k = 0;
     Sentence error{};  ///< empty when the layer fits
 
-    constexpr void add(ParameterSpec spec) { parameters[static_cast<std::size_t>(parameter_tensors++)] = spec; }
+    constexpr void add(const ParameterSpec& spec) { parameters[static_cast<std::size_t>(parameter_tensors++)] = spec; }
     [[nodiscard]] constexpr std::int64_t parameter_count() const {
         std::int64_t n = 0;
         for (int i = 0; i < parameter_tensors; ++i) { n += parameters[static_cast<std::size_t>(i)].dims.count(); }
@@ -1280,7 +1280,8 @@ inline void adjust_hue(Image& image, double turn) {
                                 : static_cast<float>(r - g) / static_cast<float>(chroma) + 4.0f;
         hue = std::fmod(hue + shift, 6.0f);
         const int sixth = std::min(static_cast<int>(hue), 5);
-        const int part = static_cast<int>(static_cast<float>(chroma) * (hue - static_cast<float>(sixth)) + 0.5f);
+        const float exact = static_cast<float>(chroma) * (hue - static_cast<float>(sixth));
+        const int part = static_cast<int>(std::floor(exact + 0.5f));
         const auto high = static_cast<std::uint8_t>(most), low = static_cast<std::uint8_t>(least);
         const auto rising = static_cast<std::uint8_t>(least + part), falling = static_cast<std::uint8_t>(most - part);
         const std::array<std::array<std::uint8_t, 3>, 6> colours{{{high, rising, low},
@@ -1947,8 +1948,8 @@ class ResizeAxis {
         std::vector<double> exact(static_cast<std::size_t>(taps_));
         for (int i = 0; i < out; ++i) {
             const double centre = (i + 0.5) * scale;
-            const int begin = std::max(static_cast<int>(centre - support + 0.5), 0);
-            const int end = std::min(static_cast<int>(centre + support + 0.5), in);
+            const int begin = std::max(static_cast<int>(std::lround(centre - support)), 0);
+            const int end = std::min(static_cast<int>(std::lround(centre + support)), in);
             const auto k = static_cast<std::size_t>(i);
             first_[k] = begin;
             count_[k] = end - begin;
@@ -1959,7 +1960,7 @@ class ResizeAxis {
             }
             for (int t = 0; t < count_[k]; ++t) {
                 weights_[k * static_cast<std::size_t>(taps_) + static_cast<std::size_t>(t)] =
-                    static_cast<std::int32_t>(0.5 + exact[static_cast<std::size_t>(t)] / sum * (1 << bits));
+                    static_cast<std::int32_t>(std::lround(exact[static_cast<std::size_t>(t)] / sum * (1 << bits)));
             }
         }
     }
@@ -2035,13 +2036,13 @@ class BilinearResizer {
         std::uint8_t* to = out.pixels.data();
         for (int c = 0; c < image.shape.channels; ++c) {
             for (int y = 0; y < height; ++y, to += width) {
-                std::fill(sums_.begin(), sums_.end(), detail::ResizeAxis::half);
+                std::ranges::fill(sums_, detail::ResizeAxis::half);
                 for (int t = 0; t < y_.count(y); ++t) {
                     const std::int32_t weight = y_.weights(y)[t];
                     const std::uint8_t* const row = image.row(c, y_.first(y) + t);
                     for (std::size_t x = 0; x < width; ++x) { sums_[x] += weight * row[x]; }
                 }
-                std::transform(sums_.begin(), sums_.end(), to, detail::ResizeAxis::byte);
+                std::ranges::transform(sums_, to, detail::ResizeAxis::byte);
             }
         }
     }
@@ -2242,7 +2243,7 @@ class BatchLoader {
             abandoned_ = true;
             wake_user_.wait(lock, [this] { return busy_ == 0; });
             abandoned_ = false;
-            std::copy(indices_.begin(), indices_.end(), order_.begin());
+            std::ranges::copy(indices_, order_.begin());
             if (options_.shuffle) { shuffle_indices(order_, options_.seed, epoch); }
             for (Slot& slot : slots_) {
                 slot.ready = false;
@@ -2698,7 +2699,7 @@ inline Dataset draw_figures(std::size_t count, std::uint64_t seed, std::uint64_t
                 .class_names = {"striped disc", "striped square", "striped triangle", "striped ring", "striped cross",
                                 "checked disc", "checked square", "checked triangle", "checked ring", "checked cross"},
                 .normalization = {{0.32f, 0.32f, 0.32f}, {0.25f, 0.25f, 0.25f}}};
-    constexpr std::size_t chunk = 64;
+    constexpr std::size_t chunk = 64, size = std::size_t{3} * 32 * 32;
     parallel_for(static_cast<int>((count + chunk - 1) / chunk), default_threads(), [&](int c, int) {
         const std::size_t first = static_cast<std::size_t>(c) * chunk;
         for (std::size_t i = first; i < std::min(first + chunk, count); ++i) {
@@ -2706,7 +2707,7 @@ inline Dataset draw_figures(std::size_t count, std::uint64_t seed, std::uint64_t
             set.labels[i] = static_cast<std::uint16_t>(label);
             draw_figure(Random{seed, Stream::synthetic, split, static_cast<std::uint32_t>(i)},
                         static_cast<Outline>(label % 5), static_cast<Texture>(label / 5),
-                        std::span{set.pixels}.subspan(i * 3 * 32 * 32, 3 * 32 * 32));
+                        std::span{set.pixels}.subspan(i * size, size));
         }
     });
     return set;
@@ -2780,7 +2781,7 @@ inline Eigensystem symmetric_eigensystem(std::vector<double> a) {
     }
     std::vector<std::size_t> order(n);
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::sort(order.begin(), order.end(), [&](std::size_t i, std::size_t j) {
+    std::ranges::sort(order, [&](std::size_t i, std::size_t j) {
         const double x = a[i * n + i], y = a[j * n + j];
         return x != y ? x > y : i < j;
     });
@@ -2788,8 +2789,7 @@ inline Eigensystem symmetric_eigensystem(std::vector<double> a) {
     for (const std::size_t i : order) {
         found.values.push_back(a[i * n + i]);
         const auto row = std::span{v}.subspan(i * n, n);
-        const double largest =
-            *std::max_element(row.begin(), row.end(), [](double x, double y) { return std::abs(x) < std::abs(y); });
+        const double largest = *std::ranges::max_element(row, {}, [](double x) { return std::abs(x); });
         for (const double x : row) { found.vectors.push_back(largest < 0 ? -x : x); }
     }
     return found;
@@ -3105,7 +3105,9 @@ class JsonWriter {
         text += close;
     }
     void new_line(int depth) {
-        if (indent_ > 0) { (text += '\n').append(static_cast<std::size_t>(indent_ * depth), ' '); }
+        if (indent_ > 0) {
+            (text += '\n').append(static_cast<std::size_t>(indent_) * static_cast<std::size_t>(depth), ' ');
+        }
     }
 
     int indent_;
@@ -4504,7 +4506,7 @@ inline NativeArenas native_arenas(const SafetensorsFile& file, const NativeLayou
             .get<std::int64_t>(file.source + ": metadata 'batches_tracked'")};
     for (const TensorView& tensor : file.tensors) {
         if (tensor.name != "parameters" && tensor.name != "buffers") {
-            raise(FileError{fmt::format("{}: found the tensor {}, expected \"parameters\" and \"buffers\" alone",
+            raise(FileError{fmt::format(R"({}: found the tensor {}, expected "parameters" and "buffers" alone)",
                                         file.source, shown(tensor.name))});
         }
     }
@@ -5512,7 +5514,7 @@ struct Correlation {
                      const Epilogue<T>& epilogue) {
         const int channel = block_group * channels_per_group;
         const Epilogue<T> shifted = shift(epilogue, channel);
-        const T* weights = w + block_group * tile.blocks * D.block_weights();
+        const T* weights = w + D.block_weights() * tile.blocks * block_group;
         for (int row = row_begin; row < row_end; ++row) {
             const int tap_begin = D.y.live_begin(row);
             const int tap_end = D.y.live_end(row, D.in_height);
@@ -5532,7 +5534,7 @@ struct Correlation {
                         int channel_count = D.in_channels) {
         const int channel = block_group * channels_per_group;
         const Epilogue<T> shifted = shift(epilogue, channel);
-        const W* weights = w + block_group * tile.blocks * D.block_weights() + channel_begin * block_size;
+        const W* weights = w + D.block_weights() * tile.blocks * block_group + channel_begin * block_size;
         for (int row = 0; row < D.out_height; ++row) {
             for (int column = 0; column < D.out_width; ++column) {
                 T* to = out + static_cast<std::ptrdiff_t>(row) * D.out_row + column * D.out_pixel + channel;
@@ -5717,7 +5719,7 @@ struct WeightGradient {
         const int index = run * whole_run + in_run % run_size;
         const int block_group = in_run / run_size;
         const int channel = index * least + std::min(index, larger);
-        T* to = gradient + block_group * tile.blocks * D.block_weights() +
+        T* to = gradient + D.block_weights() * tile.blocks * block_group +
                 (std::ptrdiff_t{ky} * D.x.extent * D.in_channels + channel) * block_size;
         const Span span{x,          in_sample, dy + block_group * tile.blocks * block_size,
                         out_sample, begin,     end,
@@ -5955,7 +5957,7 @@ CTNN_ONE_COPY void transpose_block(const T* from, int channels, int outs, T* to)
     static_assert(block_size == 16);
     alignas(64) T a[size], b[size];
     const auto shuffle = [](const T* x, T* y) {
-        for (int i = 0; i < size / 2; ++i) {
+        for (std::ptrdiff_t i = 0; i < size / 2; ++i) {
             y[2 * i] = x[i];
             y[2 * i + 1] = x[i + size / 2];
         }
@@ -5978,7 +5980,7 @@ enum class Taps { live, all };
 template <ConvolutionDims D, Taps Which = Taps::live, class T>
 void transpose_weights(const T* weights, T* transposed, int group, int block) {
     constexpr std::ptrdiff_t tap_size = std::ptrdiff_t{D.group_in()} * block_size;
-    constexpr std::ptrdiff_t block_stride = D.window.y.extent * D.window.x.extent * tap_size;
+    constexpr std::ptrdiff_t block_stride = tap_size * D.window.y.extent * D.window.x.extent;
     const T* from = weights + group * D.group_weights() + std::ptrdiff_t{block} * block_size * block_size;
     T* group_to = transposed + transposed_weights(D) / D.groups * group;
     const int channels = std::min(block_size, D.group_in() - block * block_size);
@@ -6111,7 +6113,9 @@ struct LinearDataGradient {
             }
             for (int s = begin; s < std::min(n, begin + most_samples); ++s) {
                 const T* from = sum + std::ptrdiff_t{(s - begin) / lanes} * count * lanes + s % lanes;
-                for (int i = 0; i < count; ++i) { dx[std::ptrdiff_t{s} * D.in + first + i] = from[i * lanes]; }
+                for (int i = 0; i < count; ++i) {
+                    dx[std::ptrdiff_t{s} * D.in + first + i] = from[std::ptrdiff_t{i} * lanes];
+                }
             }
         }
     }
@@ -6287,7 +6291,8 @@ struct DirectPasses {
         constexpr int items = D.groups * Gradient::items;
         constexpr std::ptrdiff_t sample_bytes = (D.in.size() + D.out.size()) * std::ptrdiff_t{sizeof(T)};
         // A linear layer's weights are passed over once.
-        constexpr int run = Linear ? 1 << 30 : static_cast<int>(std::max<std::ptrdiff_t>(1, 384 * 1024 / sample_bytes));
+        constexpr int run =
+            Linear ? 1 << 30 : static_cast<int>(std::max<std::ptrdiff_t>(1, std::ptrdiff_t{384} * 1024 / sample_bytes));
         const T* const input = set_apart<D.in.channels>(io.input, io.rows, io);
         const std::ptrdiff_t in_sample = Linear ? apart(D.in.channels) : D.in.size();
         T* const behind = io.rows + (input_apart ? std::ptrdiff_t{io.samples} * apart(D.in.channels) : 0);
@@ -6537,7 +6542,7 @@ inline void draw_mask(std::uint8_t* bits, int count, double p, const Random& ran
             for (unsigned word = 0; word < 4; ++word) { value |= (words[word][i] >= threshold ? 1u : 0u) << word; }
             nibbles[i] = static_cast<std::uint8_t>(value);
         }
-        for (int i = 0; i < together / 2 && first + i < bytes; ++i) {
+        for (std::ptrdiff_t i = 0; i < together / 2 && first + i < bytes; ++i) {
             bits[first + i] = static_cast<std::uint8_t>(nibbles[2 * i] | nibbles[2 * i + 1] << 4);
         }
     }
@@ -7026,7 +7031,8 @@ struct WinogradCorrelation {
 
     /// Samples that go through together: half a second-level cache of transformed patches.
     static constexpr int chunk = static_cast<int>(std::clamp<std::ptrdiff_t>(
-        512 * 1024 / (std::ptrdiff_t{points} * tiles * D.in_channels * std::ptrdiff_t{sizeof(T)}), 1, 32));
+        std::ptrdiff_t{512} * 1024 / (std::ptrdiff_t{points} * tiles * D.in_channels * std::ptrdiff_t{sizeof(T)}), 1,
+        32));
     static constexpr RegisterTile tile = choose_tile<T, Arch>(chunk * tiles, D.blocks());
     static constexpr int block_groups = D.blocks() / tile.blocks;
     static constexpr int group_channels = tile.blocks * block_size;
@@ -7075,7 +7081,7 @@ struct WinogradCorrelation {
         for (int b = 0; b < block_groups; ++b) {
             for (int p = 0; p < points; ++p) {
                 const T* patches = scratch + p * patch_stride;
-                const T* w = filters + p * point_filters + b * tile.blocks * product.block_weights();
+                const T* w = filters + p * point_filters + product.block_weights() * tile.blocks * b;
                 for (int row = 0; row < used; row += tile.pixels) {
                     Accumulators<T, Arch, tile.pixels, tile.blocks> products;
                     products.clear();
@@ -8415,7 +8421,7 @@ LossSum cross_entropy(const CrossEntropy& settings, std::span<const T> logits, c
     detail::check_labels(rows, labels, classes);
     detail::check_gradient(dlogits.size(), logits.size());
 
-    const std::size_t width = static_cast<std::size_t>(classes);
+    const auto width = static_cast<std::size_t>(classes);
     double weight_sum = settings.class_weights.empty() ? static_cast<double>(classes) : 0.0;
     for (const double w : settings.class_weights) { weight_sum += w; }
     const double whole = divisor > 0.0 ? divisor : settings.divisor(labels);
@@ -8526,7 +8532,7 @@ void softmax_rows(std::span<const T> logits, int classes, std::span<T> out, int 
         raise(ArgumentError("softmax: the output has " + std::to_string(out.size()) + " elements, the logits " +
                             std::to_string(logits.size())));
     }
-    const std::size_t width = static_cast<std::size_t>(classes);
+    const auto width = static_cast<std::size_t>(classes);
     parallel_for(rows, threads_for(logits.size(), threads), [&](int i, int) {
         const auto x = logits.subspan(static_cast<std::size_t>(i) * width, width);
         const auto y = out.subspan(static_cast<std::size_t>(i) * width, width);
@@ -9808,7 +9814,7 @@ class Trainer {
     void check_passes(std::size_t samples) const {
         detail::check_norms<Net>(static_cast<int>(samples / passes_of(samples)));
     }
-    static const TrainerSettings& checked(const TrainerSettings& settings) {
+    static TrainerSettings checked(const TrainerSettings& settings) {
         settings.validate();
         std::visit([](const auto& loss) { loss.check_classes(Net::classes); }, settings.loss);
         check_lr_scales<Net>(settings.lr_scales);
@@ -10179,7 +10185,7 @@ inline Normalization cifar100_normalization() { return {{0.5071f, 0.4865f, 0.440
 namespace detail {
 
 inline constexpr Shape cifar_shape{3, 32, 32};
-inline constexpr std::size_t cifar_pixels = 3 * 32 * 32;
+inline constexpr std::size_t cifar_pixels = std::size_t{3} * 32 * 32;
 
 /// What the two sets differ in.
 struct CifarLayout {
@@ -12008,6 +12014,7 @@ class Metrics {
     /// Per class, the share of its samples that were recognised.
     [[nodiscard]] std::vector<double> recall() const {
         std::vector<double> result;
+        result.reserve(static_cast<std::size_t>(classes_));
         for (int truth = 0; truth < classes_; ++truth) {
             result.push_back(
                 ratio(static_cast<double>(at(truth, truth)), samples_of_[static_cast<std::size_t>(truth)]));

@@ -100,7 +100,7 @@ struct LayerInfo {
     double alpha = 0, beta = 0, k = 0;
     Sentence error{};  ///< empty when the layer fits
 
-    constexpr void add(ParameterSpec spec) { parameters[static_cast<std::size_t>(parameter_tensors++)] = spec; }
+    constexpr void add(const ParameterSpec& spec) { parameters[static_cast<std::size_t>(parameter_tensors++)] = spec; }
     [[nodiscard]] constexpr std::int64_t parameter_count() const {
         std::int64_t n = 0;
         for (int i = 0; i < parameter_tensors; ++i) { n += parameters[static_cast<std::size_t>(i)].dims.count(); }

@@ -81,7 +81,8 @@ inline void adjust_hue(Image& image, double turn) {
                                 : static_cast<float>(r - g) / static_cast<float>(chroma) + 4.0f;
         hue = std::fmod(hue + shift, 6.0f);
         const int sixth = std::min(static_cast<int>(hue), 5);
-        const int part = static_cast<int>(static_cast<float>(chroma) * (hue - static_cast<float>(sixth)) + 0.5f);
+        const float exact = static_cast<float>(chroma) * (hue - static_cast<float>(sixth));
+        const int part = static_cast<int>(std::floor(exact + 0.5f));
         const auto high = static_cast<std::uint8_t>(most), low = static_cast<std::uint8_t>(least);
         const auto rising = static_cast<std::uint8_t>(least + part), falling = static_cast<std::uint8_t>(most - part);
         const std::array<std::array<std::uint8_t, 3>, 6> colours{{{high, rising, low},

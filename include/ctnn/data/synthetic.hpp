@@ -118,7 +118,7 @@ inline Dataset draw_figures(std::size_t count, std::uint64_t seed, std::uint64_t
                 .class_names = {"striped disc", "striped square", "striped triangle", "striped ring", "striped cross",
                                 "checked disc", "checked square", "checked triangle", "checked ring", "checked cross"},
                 .normalization = {{0.32f, 0.32f, 0.32f}, {0.25f, 0.25f, 0.25f}}};
-    constexpr std::size_t chunk = 64;
+    constexpr std::size_t chunk = 64, size = std::size_t{3} * 32 * 32;
     parallel_for(static_cast<int>((count + chunk - 1) / chunk), default_threads(), [&](int c, int) {
         const std::size_t first = static_cast<std::size_t>(c) * chunk;
         for (std::size_t i = first; i < std::min(first + chunk, count); ++i) {
@@ -126,7 +126,7 @@ inline Dataset draw_figures(std::size_t count, std::uint64_t seed, std::uint64_t
             set.labels[i] = static_cast<std::uint16_t>(label);
             draw_figure(Random{seed, Stream::synthetic, split, static_cast<std::uint32_t>(i)},
                         static_cast<Outline>(label % 5), static_cast<Texture>(label / 5),
-                        std::span{set.pixels}.subspan(i * 3 * 32 * 32, 3 * 32 * 32));
+                        std::span{set.pixels}.subspan(i * size, size));
         }
     });
     return set;

@@ -37,8 +37,8 @@ class ResizeAxis {
         std::vector<double> exact(static_cast<std::size_t>(taps_));
         for (int i = 0; i < out; ++i) {
             const double centre = (i + 0.5) * scale;
-            const int begin = std::max(static_cast<int>(centre - support + 0.5), 0);
-            const int end = std::min(static_cast<int>(centre + support + 0.5), in);
+            const int begin = std::max(static_cast<int>(std::lround(centre - support)), 0);
+            const int end = std::min(static_cast<int>(std::lround(centre + support)), in);
             const auto k = static_cast<std::size_t>(i);
             first_[k] = begin;
             count_[k] = end - begin;
@@ -49,7 +49,7 @@ class ResizeAxis {
             }
             for (int t = 0; t < count_[k]; ++t) {
                 weights_[k * static_cast<std::size_t>(taps_) + static_cast<std::size_t>(t)] =
-                    static_cast<std::int32_t>(0.5 + exact[static_cast<std::size_t>(t)] / sum * (1 << bits));
+                    static_cast<std::int32_t>(std::lround(exact[static_cast<std::size_t>(t)] / sum * (1 << bits)));
             }
         }
     }
@@ -125,13 +125,13 @@ class BilinearResizer {
         std::uint8_t* to = out.pixels.data();
         for (int c = 0; c < image.shape.channels; ++c) {
             for (int y = 0; y < height; ++y, to += width) {
-                std::fill(sums_.begin(), sums_.end(), detail::ResizeAxis::half);
+                std::ranges::fill(sums_, detail::ResizeAxis::half);
                 for (int t = 0; t < y_.count(y); ++t) {
                     const std::int32_t weight = y_.weights(y)[t];
                     const std::uint8_t* const row = image.row(c, y_.first(y) + t);
                     for (std::size_t x = 0; x < width; ++x) { sums_[x] += weight * row[x]; }
                 }
-                std::transform(sums_.begin(), sums_.end(), to, detail::ResizeAxis::byte);
+                std::ranges::transform(sums_, to, detail::ResizeAxis::byte);
             }
         }
     }

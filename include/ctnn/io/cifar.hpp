@@ -50,7 +50,7 @@ inline Normalization cifar100_normalization() { return {{0.5071f, 0.4865f, 0.440
 namespace detail {
 
 inline constexpr Shape cifar_shape{3, 32, 32};
-inline constexpr std::size_t cifar_pixels = 3 * 32 * 32;
+inline constexpr std::size_t cifar_pixels = std::size_t{3} * 32 * 32;
 
 /// What the two sets differ in.
 struct CifarLayout {

@@ -246,7 +246,9 @@ class JsonWriter {
         text += close;
     }
     void new_line(int depth) {
-        if (indent_ > 0) { (text += '\n').append(static_cast<std::size_t>(indent_ * depth), ' '); }
+        if (indent_ > 0) {
+            (text += '\n').append(static_cast<std::size_t>(indent_) * static_cast<std::size_t>(depth), ' ');
+        }
     }
 
     int indent_;

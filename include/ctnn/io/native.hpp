@@ -130,7 +130,7 @@ inline NativeArenas native_arenas(const SafetensorsFile& file, const NativeLayou
             .get<std::int64_t>(file.source + ": metadata 'batches_tracked'")};
     for (const TensorView& tensor : file.tensors) {
         if (tensor.name != "parameters" && tensor.name != "buffers") {
-            raise(FileError{fmt::format("{}: found the tensor {}, expected \"parameters\" and \"buffers\" alone",
+            raise(FileError{fmt::format(R"({}: found the tensor {}, expected "parameters" and "buffers" alone)",
                                         file.source, shown(tensor.name))});
         }
     }

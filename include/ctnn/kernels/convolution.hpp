@@ -102,7 +102,7 @@ CTNN_ONE_COPY void transpose_block(const T* from, int channels, int outs, T* to)
     static_assert(block_size == 16);
     alignas(64) T a[size], b[size];
     const auto shuffle = [](const T* x, T* y) {
-        for (int i = 0; i < size / 2; ++i) {
+        for (std::ptrdiff_t i = 0; i < size / 2; ++i) {
             y[2 * i] = x[i];
             y[2 * i + 1] = x[i + size / 2];
         }
@@ -125,7 +125,7 @@ enum class Taps { live, all };
 template <ConvolutionDims D, Taps Which = Taps::live, class T>
 void transpose_weights(const T* weights, T* transposed, int group, int block) {
     constexpr std::ptrdiff_t tap_size = std::ptrdiff_t{D.group_in()} * block_size;
-    constexpr std::ptrdiff_t block_stride = D.window.y.extent * D.window.x.extent * tap_size;
+    constexpr std::ptrdiff_t block_stride = tap_size * D.window.y.extent * D.window.x.extent;
     const T* from = weights + group * D.group_weights() + std::ptrdiff_t{block} * block_size * block_size;
     T* group_to = transposed + transposed_weights(D) / D.groups * group;
     const int channels = std::min(block_size, D.group_in() - block * block_size);

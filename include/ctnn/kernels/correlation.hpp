@@ -53,7 +53,7 @@ struct Correlation {
                      const Epilogue<T>& epilogue) {
         const int channel = block_group * channels_per_group;
         const Epilogue<T> shifted = shift(epilogue, channel);
-        const T* weights = w + block_group * tile.blocks * D.block_weights();
+        const T* weights = w + D.block_weights() * tile.blocks * block_group;
         for (int row = row_begin; row < row_end; ++row) {
             const int tap_begin = D.y.live_begin(row);
             const int tap_end = D.y.live_end(row, D.in_height);
@@ -73,7 +73,7 @@ struct Correlation {
                         int channel_count = D.in_channels) {
         const int channel = block_group * channels_per_group;
         const Epilogue<T> shifted = shift(epilogue, channel);
-        const W* weights = w + block_group * tile.blocks * D.block_weights() + channel_begin * block_size;
+        const W* weights = w + D.block_weights() * tile.blocks * block_group + channel_begin * block_size;
         for (int row = 0; row < D.out_height; ++row) {
             for (int column = 0; column < D.out_width; ++column) {
                 T* to = out + static_cast<std::ptrdiff_t>(row) * D.out_row + column * D.out_pixel + channel;

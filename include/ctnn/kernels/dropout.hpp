@@ -23,7 +23,7 @@ inline void draw_mask(std::uint8_t* bits, int count, double p, const Random& ran
             for (unsigned word = 0; word < 4; ++word) { value |= (words[word][i] >= threshold ? 1u : 0u) << word; }
             nibbles[i] = static_cast<std::uint8_t>(value);
         }
-        for (int i = 0; i < together / 2 && first + i < bytes; ++i) {
+        for (std::ptrdiff_t i = 0; i < together / 2 && first + i < bytes; ++i) {
             bits[first + i] = static_cast<std::uint8_t>(nibbles[2 * i] | nibbles[2 * i + 1] << 4);
         }
     }

@@ -65,7 +65,9 @@ struct LinearDataGradient {
             }
             for (int s = begin; s < std::min(n, begin + most_samples); ++s) {
                 const T* from = sum + std::ptrdiff_t{(s - begin) / lanes} * count * lanes + s % lanes;
-                for (int i = 0; i < count; ++i) { dx[std::ptrdiff_t{s} * D.in + first + i] = from[i * lanes]; }
+                for (int i = 0; i < count; ++i) {
+                    dx[std::ptrdiff_t{s} * D.in + first + i] = from[std::ptrdiff_t{i} * lanes];
+                }
             }
         }
     }

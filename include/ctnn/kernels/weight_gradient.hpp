@@ -54,7 +54,7 @@ struct WeightGradient {
         const int index = run * whole_run + in_run % run_size;
         const int block_group = in_run / run_size;
         const int channel = index * least + std::min(index, larger);
-        T* to = gradient + block_group * tile.blocks * D.block_weights() +
+        T* to = gradient + D.block_weights() * tile.blocks * block_group +
                 (std::ptrdiff_t{ky} * D.x.extent * D.in_channels + channel) * block_size;
         const Span span{x,          in_sample, dy + block_group * tile.blocks * block_size,
                         out_sample, begin,     end,

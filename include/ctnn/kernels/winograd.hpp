@@ -130,7 +130,8 @@ struct WinogradCorrelation {
 
     /// Samples that go through together: half a second-level cache of transformed patches.
     static constexpr int chunk = static_cast<int>(std::clamp<std::ptrdiff_t>(
-        512 * 1024 / (std::ptrdiff_t{points} * tiles * D.in_channels * std::ptrdiff_t{sizeof(T)}), 1, 32));
+        std::ptrdiff_t{512} * 1024 / (std::ptrdiff_t{points} * tiles * D.in_channels * std::ptrdiff_t{sizeof(T)}), 1,
+        32));
     static constexpr RegisterTile tile = choose_tile<T, Arch>(chunk * tiles, D.blocks());
     static constexpr int block_groups = D.blocks() / tile.blocks;
     static constexpr int group_channels = tile.blocks * block_size;
@@ -179,7 +180,7 @@ struct WinogradCorrelation {
         for (int b = 0; b < block_groups; ++b) {
             for (int p = 0; p < points; ++p) {
                 const T* patches = scratch + p * patch_stride;
-                const T* w = filters + p * point_filters + b * tile.blocks * product.block_weights();
+                const T* w = filters + p * point_filters + product.block_weights() * tile.blocks * b;
                 for (int row = 0; row < used; row += tile.pixels) {
                     Accumulators<T, Arch, tile.pixels, tile.blocks> products;
                     products.clear();

@@ -76,7 +76,8 @@ struct DirectPasses {
         constexpr int items = D.groups * Gradient::items;
         constexpr std::ptrdiff_t sample_bytes = (D.in.size() + D.out.size()) * std::ptrdiff_t{sizeof(T)};
         // A linear layer's weights are passed over once.
-        constexpr int run = Linear ? 1 << 30 : static_cast<int>(std::max<std::ptrdiff_t>(1, 384 * 1024 / sample_bytes));
+        constexpr int run =
+            Linear ? 1 << 30 : static_cast<int>(std::max<std::ptrdiff_t>(1, std::ptrdiff_t{384} * 1024 / sample_bytes));
         const T* const input = set_apart<D.in.channels>(io.input, io.rows, io);
         const std::ptrdiff_t in_sample = Linear ? apart(D.in.channels) : D.in.size();
         T* const behind = io.rows + (input_apart ? std::ptrdiff_t{io.samples} * apart(D.in.channels) : 0);

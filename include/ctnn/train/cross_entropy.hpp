@@ -124,7 +124,7 @@ LossSum cross_entropy(const CrossEntropy& settings, std::span<const T> logits, c
     detail::check_labels(rows, labels, classes);
     detail::check_gradient(dlogits.size(), logits.size());
 
-    const std::size_t width = static_cast<std::size_t>(classes);
+    const auto width = static_cast<std::size_t>(classes);
     double weight_sum = settings.class_weights.empty() ? static_cast<double>(classes) : 0.0;
     for (const double w : settings.class_weights) { weight_sum += w; }
     const double whole = divisor > 0.0 ? divisor : settings.divisor(labels);

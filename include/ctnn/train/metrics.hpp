@@ -103,6 +103,7 @@ class Metrics {
     /// Per class, the share of its samples that were recognised.
     [[nodiscard]] std::vector<double> recall() const {
         std::vector<double> result;
+        result.reserve(static_cast<std::size_t>(classes_));
         for (int truth = 0; truth < classes_; ++truth) {
             result.push_back(
                 ratio(static_cast<double>(at(truth, truth)), samples_of_[static_cast<std::size_t>(truth)]));

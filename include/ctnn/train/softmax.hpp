@@ -23,7 +23,7 @@ void softmax_rows(std::span<const T> logits, int classes, std::span<T> out, int 
         raise(ArgumentError("softmax: the output has " + std::to_string(out.size()) + " elements, the logits " +
                             std::to_string(logits.size())));
     }
-    const std::size_t width = static_cast<std::size_t>(classes);
+    const auto width = static_cast<std::size_t>(classes);
     parallel_for(rows, threads_for(logits.size(), threads), [&](int i, int) {
         const auto x = logits.subspan(static_cast<std::size_t>(i) * width, width);
         const auto y = out.subspan(static_cast<std::size_t>(i) * width, width);

@@ -192,7 +192,7 @@ class Trainer {
     void check_passes(std::size_t samples) const {
         detail::check_norms<Net>(static_cast<int>(samples / passes_of(samples)));
     }
-    static const TrainerSettings& checked(const TrainerSettings& settings) {
+    static TrainerSettings checked(const TrainerSettings& settings) {
         settings.validate();
         std::visit([](const auto& loss) { loss.check_classes(Net::classes); }, settings.loss);
         check_lr_scales<Net>(settings.lr_scales);
