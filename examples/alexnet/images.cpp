@@ -41,7 +41,7 @@ void size_image(ctnn::Image& out, std::uint64_t width, std::uint64_t height, con
 void separate(std::span<const std::uint8_t> pixels, std::size_t step, std::size_t first, ctnn::Image& out) {
     for (int c = 0; c < 3; ++c) {
         std::uint8_t* to = out.plane(c).data() + first;
-        for (std::size_t i = static_cast<std::size_t>(c); i < pixels.size(); i += step) { *to++ = pixels[i]; }
+        for (auto i = static_cast<std::size_t>(c); i < pixels.size(); i += step) { *to++ = pixels[i]; }
     }
 }
 
