@@ -19,10 +19,12 @@ from common import ROOT, check_writable, fail, machine, write_figures
 
 FLAGS = ["-std=c++20", "-O3", "-march=native", "-fopenmp"]
 COMPILERS = ("g++", "clang++-19")
-PROGRAMS = {  # name: source, where it finds ctnn, whether it is a whole program
+PROGRAMS = {  # name: source, where it finds ctnn, whether it is a whole program, flags of its own
+    "the header alone": ("benchmarks/compile_time/header.cpp", "single_include", False),
     "hello": ("examples/01_hello.cpp", "single_include", True),
     "train SmallAlexNet": ("benchmarks/compile_time/train_small_alexnet.cpp", "single_include", True),
     "infer SmallAlexNet": ("benchmarks/compile_time/infer_small_alexnet.cpp", "single_include", True),
+    "infer, headers apart": ("benchmarks/compile_time/infer_small_alexnet.cpp", "include", True, "-DCTNN_HEADERS_APART"),
     "alexnet's SmallAlexNet": ("examples/alexnet/networks/small.cpp", "include", False),
 }
 
@@ -50,9 +52,9 @@ def run(command):
 
 
 def measure(name, compiler, repeats, folder):
-    source, headers, whole = PROGRAMS[name]
+    source, headers, whole, *flags = PROGRAMS[name]
     binary = pathlib.Path(folder, "program")
-    command = [compiler, *FLAGS, *shlex.split(os.environ.get("CXXFLAGS", "")), f"-I{headers}"]
+    command = [compiler, *FLAGS, *shlex.split(os.environ.get("CXXFLAGS", "")), f"-I{headers}", *flags]
     runs = [run([*command, "-c", source, "-o", f"{binary}.o"]) for _ in range(repeats)]
     elapsed, user, peak = min(runs)
     if whole:

@@ -2,7 +2,22 @@
 // the first test image by weights that train_small_alexnet.cpp saved.
 #include <cstdio>
 
+#ifndef CTNN_HEADERS_APART
 #include <ctnn/ctnn.hpp>
+#else
+#include <ctnn/core/arena.hpp>
+#include <ctnn/core/random.hpp>
+#include <ctnn/data/augment.hpp>
+#include <ctnn/data/normalize.hpp>
+#include <ctnn/io/cifar.hpp>
+#include <ctnn/io/model_info.hpp>
+#include <ctnn/io/weights.hpp>
+#include <ctnn/models/small_alexnet.hpp>
+#include <ctnn/network/model.hpp>
+#include <ctnn/network/run.hpp>
+#include <ctnn/network/workspace.hpp>
+#include <ctnn/train/metrics.hpp>
+#endif
 
 using namespace ctnn;
 
