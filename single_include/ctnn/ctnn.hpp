@@ -11263,6 +11263,7 @@ namespace ctnn::inline CTNN_ISA::detail {
 using HeUniform = WeightInit<InitKind::he_uniform>;
 using XavierUniform = WeightInit<InitKind::xavier_uniform>;
 using SmallNormal = WeightInit<InitKind::normal, 0.01>;  ///< Krizhevsky 2012, section 5
+using Identity = WeightInit<InitKind::dirac>;
 using ZeroBias = BiasInit<InitKind::zeros>;
 using OneBias = BiasInit<InitKind::constant, 1.0>;
 
@@ -11488,18 +11489,18 @@ namespace ctnn::inline CTNN_ISA {
 /// one-tower form but for the last three; norms in place of dropout and hidden linear layers; and in front of all a
 /// convolution of 2×2 for filters that whiten patches, which stay as data/whitening.hpp makes them (Page 2019, and
 /// Jordan 2024, arXiv:2404.00498). Of the 12 directions of such patches, each filter has its negative beside it, so
-/// that ReLU loses nothing.
+/// that ReLU loses nothing. The other convolutions begin as identities, as Jordan's do.
 template <int Classes = 10, class... Options>
 struct QuickAlexNetFor
-    : Sequential<Input<3, 32, 32>,                                                                  //
-                 Conv2d<24, Kernel<2>>, ReLU,                                                       //
-                 Conv2d<64, Kernel<3>, Padding<1>, Bias<false>, Options...>, BatchNorm2d<>, ReLU,   //
-                 MaxPool2d<Kernel<2>, Stride<2>>,                                                   //
-                 Conv2d<192, Kernel<3>, Padding<1>, Bias<false>, Options...>, BatchNorm2d<>, ReLU,  //
-                 MaxPool2d<Kernel<2>, Stride<2>>,                                                   //
-                 Conv2d<256, Kernel<3>, Padding<1>, Bias<false>, Options...>, BatchNorm2d<>, ReLU,  //
-                 Conv2d<256, Kernel<3>, Padding<1>, Bias<false>, Options...>, BatchNorm2d<>, ReLU,  //
-                 Conv2d<256, Kernel<3>, Padding<1>, Bias<false>, Options...>, BatchNorm2d<>, ReLU,  //
+    : Sequential<Input<3, 32, 32>,                                                                                    //
+                 Conv2d<24, Kernel<2>>, ReLU,                                                                         //
+                 Conv2d<64, Kernel<3>, Padding<1>, Bias<false>, detail::Identity, Options...>, BatchNorm2d<>, ReLU,   //
+                 MaxPool2d<Kernel<2>, Stride<2>>,                                                                     //
+                 Conv2d<192, Kernel<3>, Padding<1>, Bias<false>, detail::Identity, Options...>, BatchNorm2d<>, ReLU,  //
+                 MaxPool2d<Kernel<2>, Stride<2>>,                                                                     //
+                 Conv2d<256, Kernel<3>, Padding<1>, Bias<false>, detail::Identity, Options...>, BatchNorm2d<>, ReLU,  //
+                 Conv2d<256, Kernel<3>, Padding<1>, Bias<false>, detail::Identity, Options...>, BatchNorm2d<>, ReLU,  //
+                 Conv2d<256, Kernel<3>, Padding<1>, Bias<false>, detail::Identity, Options...>, BatchNorm2d<>, ReLU,  //
                  MaxPool2d<Kernel<7>>, Flatten, Linear<Classes>> {};
 
 /// 10 classes, convolutions of 3×3 by Winograd's filtering.
