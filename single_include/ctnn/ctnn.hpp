@@ -9909,8 +9909,8 @@ class Trainer {
 
     void move_average_model() {
         if (!average_ || updates() % settings_.ema_every != 0) { return; }
-        const auto k = static_cast<double>(updates() / settings_.ema_every);
-        const double share = std::max(1.0 - settings_.ema_decay, 9.0 / (10.0 + k));
+        const auto moves = updates() / settings_.ema_every;
+        const double share = std::max(1.0 - settings_.ema_decay, 9.0 / (10.0 + static_cast<double>(moves)));
         move_average<T>(average_->parameters().span(), model_.parameters().span(), share, workspace_.threads());
         move_average<T>(average_->buffers().span(), model_.buffers().span(), share, workspace_.threads());
         average_->buffers().batches_tracked = model_.buffers().batches_tracked;
