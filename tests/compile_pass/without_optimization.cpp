@@ -1,5 +1,5 @@
-// Every kind of layer compiles without optimisation, too, for the processor of this machine: intrinsics are other code
-// then.
+// Every kernel, by a layer that uses it, compiles without optimisation, too, for the processor of this machine:
+// intrinsics are other code then.
 #include <ctnn/ctnn.hpp>
 
 using namespace ctnn;
