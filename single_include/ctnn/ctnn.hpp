@@ -2282,6 +2282,15 @@ class BatchLoader {
     }
     /// Of the batches' samples.
     [[nodiscard]] Shape shape() const { return shape_; }
+    /// Throws ArgumentError unless batches have the shape of a network's input.
+    void require_shape(Shape input) const {
+        if (shape_ == input) { return; }
+        const auto text = [](Shape s) {
+            return std::to_string(s.channels) + "x" + std::to_string(s.height) + "x" + std::to_string(s.width);
+        };
+        raise(ArgumentError{"batch loader: batches are " + text(shape_) + ", expected the " + text(input) +
+                            " of the network's input"});
+    }
     [[nodiscard]] const LoaderOptions& options() const { return options_; }
 
   private:
@@ -3874,10 +3883,14 @@ inline SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, std::
         }
     }
 
-    std::ranges::sort(entries, {},
-                      [](const auto& e) { return std::tuple{e.begin, e.end, std::string_view{e.tensor.name}}; });
+    std::vector<detail::TensorEntry*> order;
+    for (auto& entry : entries) { order.push_back(&entry); }
+    std::sort(order.begin(), order.end(), [](const detail::TensorEntry* a, const detail::TensorEntry* b) {
+        return std::tie(a->begin, a->end, a->tensor.name) < std::tie(b->begin, b->end, b->tensor.name);
+    });
     std::uint64_t end = 0;
-    for (auto& [tensor, entry_begin, entry_end] : entries) {
+    for (detail::TensorEntry* const entry : order) {
+        auto& [tensor, entry_begin, entry_end] = *entry;
         const std::string place = "tensor " + detail::shown(tensor.name);
         if (entry_begin != end) {
             fail(place + ": found its data at " + std::to_string(entry_begin) + ", expected " + std::to_string(end) +
@@ -4044,27 +4057,29 @@ namespace ctnn::inline CTNN_ISA {
 /// The next value of a tensor with this initialiser; formulas at InitKind. Uniform ones lie in [−bound, bound).
 /// Constant kinds draw nothing from the stream. Throws ArgumentError where the formula needs a fan that is not
 /// positive.
-inline double init_value(const Init& init, std::int64_t fan_in, std::int64_t fan_out, Random& stream) {
+CTNN_ONE_COPY inline double init_value(const Init& init, std::int64_t fan_in, std::int64_t fan_out, Random& stream) {
     const auto inverse = [](std::int64_t fan) {
         if (fan < 1) {
             raise(ArgumentError("initialiser: the fan is " + std::to_string(fan) + ", expected at least 1"));
         }
         return 1.0 / static_cast<double>(fan);
     };
-    const auto uniform = [&](double bound) { return bound * (2.0 * static_cast<double>(stream.uniform()) - 1.0); };
+    bool normal = false;
+    double scale = 0;  // a bound, or a standard deviation
     switch (init.kind) {
         case InitKind::zeros: return 0.0;
         case InitKind::ones: return 1.0;
         case InitKind::constant: return init.value;
-        case InitKind::normal: return init.value * stream.normal();
-        case InitKind::he_uniform: return uniform(std::sqrt(6.0 * inverse(fan_in)));
-        case InitKind::he_normal: return std::sqrt(2.0 * inverse(fan_in)) * stream.normal();
-        case InitKind::xavier_uniform: return uniform(std::sqrt(6.0 * inverse(fan_in + fan_out)));
-        case InitKind::xavier_normal: return std::sqrt(2.0 * inverse(fan_in + fan_out)) * stream.normal();
+        case InitKind::normal: scale = init.value, normal = true; break;
+        case InitKind::he_uniform: scale = std::sqrt(6.0 * inverse(fan_in)); break;
+        case InitKind::he_normal: scale = std::sqrt(2.0 * inverse(fan_in)), normal = true; break;
+        case InitKind::xavier_uniform: scale = std::sqrt(6.0 * inverse(fan_in + fan_out)); break;
+        case InitKind::xavier_normal: scale = std::sqrt(2.0 * inverse(fan_in + fan_out)), normal = true; break;
         case InitKind::dirac:
-        case InitKind::pytorch_default: return uniform(std::sqrt(inverse(fan_in)));
+        case InitKind::pytorch_default: scale = std::sqrt(inverse(fan_in)); break;
+        default: raise(ArgumentError("initialiser: unknown kind " + std::to_string(static_cast<int>(init.kind))));
     }
-    raise(ArgumentError("initialiser: unknown kind " + std::to_string(static_cast<int>(init.kind))));
+    return scale * (normal ? stream.normal() : 2.0 * static_cast<double>(stream.uniform()) - 1.0);
 }
 
 /// InitKind::dirac, once all values are drawn: torch.nn.init.dirac_ on the first `in` filters of each group, so that a
@@ -9713,9 +9728,7 @@ class Trainer {
     /// ArgumentError where the batches are not what the network takes, before the first one.
     template <class AfterStep>
     StepResult train_epoch(BatchLoader& loader, AfterStep&& after_step) {
-        if (loader.shape() != Net::input_shape) {
-            raise(ArgumentError("the loader's batches do not have the shape of the network's input"));
-        }
+        loader.require_shape(Net::input_shape);
         const auto batch_size = static_cast<std::size_t>(loader.options().batch_size);
         for (const std::size_t n : {std::min(loader.samples(), batch_size), loader.samples() % batch_size}) {
             if (n > 0) { check_passes(n); }
@@ -12086,9 +12099,7 @@ inline std::vector<View> views(const EvaluateOptions& options) {
 template <class AnyModel, Network Net, class F>
 void predict(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net, float>>& workspace,
              const EvaluateOptions& options, F&& f) {
-    if (loader.shape() != Net::input_shape) {
-        raise(ArgumentError("the loader's batches do not have the shape of the network's input"));
-    }
+    loader.require_shape(Net::input_shape);
     loader.start_epoch(0);
     const std::vector<detail::View> views = detail::views(options);
     const std::size_t samples = views.size() > 1 ? static_cast<std::size_t>(workspace.batch()) : 0;
@@ -12135,8 +12146,9 @@ Metrics evaluate(const AnyModel& model, BatchLoader& loader, Workspace<Inference
 template <class AnyModel, Network Net>
 Metrics evaluate(const AnyModel& model, const Dataset& data, std::vector<std::uint32_t> indices,
                  Workspace<Inference<Net, float>>& workspace, const EvaluateOptions& options = {}) {
-    if (data.shape != Net::input_shape || data.classes() > Net::classes) {
-        raise(ArgumentError("the data set's images or classes do not fit the network"));
+    if (data.classes() > Net::classes) {
+        raise(ArgumentError{"the data set has " + std::to_string(data.classes()) +
+                            " classes, expected at most the network's " + std::to_string(Net::classes)});
     }
     BatchLoader loader{data, std::move(indices), {.batch_size = workspace.batch(), .shuffle = false}};
     return evaluate(model, loader, workspace, options);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -27,36 +28,31 @@ namespace {
 
 using namespace ctnn;
 
-/// y[pixel, o] = bias[o] + Σ_c weight[o, c] · x[pixel, c]: Conv2d<Out, Kernel<1>>.
+/// y[pixel, o] = Σ_c weight[o, c] · x[pixel, c]: Conv2d<Out, Kernel<1>, Bias<false>>.
 template <int Out>
-struct PerPixel {
+struct PerPixelWithoutBias {
     static constexpr LayerInfo describe(Signal in) {
-        const int channels = in.shape.channels;
-        LayerInfo info = custom_layer("PerPixel", in, {Out, in.shape.height, in.shape.width});
-        custom_parameter(info, "weight", {Out, channels}, {InitKind::pytorch_default}, true);
-        custom_parameter(info, "bias", {Out}, {InitKind::constant, 0.25});
+        LayerInfo info = custom_layer("PerPixelWithoutBias", in, {Out, in.shape.height, in.shape.width});
+        custom_parameter(info, "weight", {Out, in.shape.channels}, {InitKind::pytorch_default}, true);
         return info;
     }
     template <class T>
-    static void forward(Shape in, const T* weight, const T* bias, const T* x, T* y) {
+    static void forward(Shape in, const T* weight, const T* x, T* y) {
         for (int p = 0; p < in.pixels(); ++p) {
             for (int o = 0; o < Out; ++o) {
-                T sum = bias[o];
+                T sum{};
                 for (int c = 0; c < in.channels; ++c) { sum += weight[o * in.channels + c] * x[p * in.channels + c]; }
                 y[p * Out + o] = sum;
             }
         }
     }
     template <class T>
-    static void backward(Shape in, const T* weight, const T*, const T* x, const T*, const T* dy, T* dx, T* dweight,
-                         T* dbias) {
+    static void backward(Shape in, const T* weight, const T* x, const T*, const T* dy, T* dx, T* dweight) {
         std::fill_n(dx, in.size(), T{});
         std::fill_n(dweight, Out * in.channels, T{});
-        std::fill_n(dbias, Out, T{});
         for (int p = 0; p < in.pixels(); ++p) {
             for (int o = 0; o < Out; ++o) {
                 const T g = dy[p * Out + o];
-                dbias[o] += g;
                 for (int c = 0; c < in.channels; ++c) {
                     dweight[o * in.channels + c] += g * x[p * in.channels + c];
                     dx[p * in.channels + c] += g * weight[o * in.channels + c];
@@ -66,11 +62,39 @@ struct PerPixel {
     }
 };
 
-using Bias = BiasInit<InitKind::constant, 0.25>;
+/// The same with a bias: Conv2d<Out, Kernel<1>>.
+template <int Out>
+struct PerPixel {
+    using WithoutBias = PerPixelWithoutBias<Out>;
+    static constexpr LayerInfo describe(Signal in) {
+        LayerInfo info = custom_layer("PerPixel", in, {Out, in.shape.height, in.shape.width});
+        custom_parameter(info, "weight", {Out, in.shape.channels}, {InitKind::pytorch_default}, true);
+        custom_parameter(info, "bias", {Out}, {InitKind::constant, 0.25});
+        return info;
+    }
+    template <class T>
+    static void forward(Shape in, const T* weight, const T* bias, const T* x, T* y) {
+        WithoutBias::forward(in, weight, x, y);
+        for (int i = 0; i < in.pixels() * Out; ++i) { y[i] += bias[i % Out]; }
+    }
+    template <class T>
+    static void backward(Shape in, const T* weight, const T*, const T* x, const T* y, const T* dy, T* dx, T* dweight,
+                         T* dbias) {
+        WithoutBias::backward(in, weight, x, y, dy, dx, dweight);
+        std::fill_n(dbias, Out, T{});
+        for (int i = 0; i < in.pixels() * Out; ++i) { dbias[i % Out] += dy[i]; }
+    }
+};
+
+using InitialBias = BiasInit<InitKind::constant, 0.25>;
 /// The layer as the first one, whose input gradient nobody asks for, and behind another.
 struct Custom : Sequential<Input<3, 4, 5>, PerPixel<7>, Tanh, PerPixel<18>, Flatten, Linear<4>> {};
-struct Convolutions
-    : Sequential<Input<3, 4, 5>, Conv2d<7, Kernel<1>, Bias>, Tanh, Conv2d<18, Kernel<1>, Bias>, Flatten, Linear<4>> {};
+struct Convolutions : Sequential<Input<3, 4, 5>, Conv2d<7, Kernel<1>, InitialBias>, Tanh,
+                                 Conv2d<18, Kernel<1>, InitialBias>, Flatten, Linear<4>> {};
+struct WithoutBias
+    : Sequential<Input<3, 4, 5>, PerPixelWithoutBias<7>, Tanh, PerPixelWithoutBias<18>, Flatten, Linear<4>> {};
+struct ConvolutionsWithoutBias : Sequential<Input<3, 4, 5>, Conv2d<7, Kernel<1>, Bias<false>>, Tanh,
+                                            Conv2d<18, Kernel<1>, Bias<false>>, Flatten, Linear<4>> {};
 
 std::vector<float> numbers(std::size_t count) {
     std::vector<float> values(count);
@@ -126,10 +150,13 @@ TEST_CASE("a custom layer's parameters are described, counted and begin as anoth
     CHECK(canonical(Model<Custom>{Seed{5}}) == canonical(Model<Convolutions>{Seed{5}}));
 }
 
-TEST_CASE("a custom layer is trained as the convolution that it is") {
-    const std::vector<float> start = canonical(Model<Custom>{Seed{5}});
-    const std::vector<float> custom = canonical(trained<Custom>(1));
-    const std::vector<float> expected = canonical(trained<Convolutions>(1));
+TEMPLATE_TEST_CASE("a custom layer is trained as the convolution that it is", "", (std::pair<Custom, Convolutions>),
+                   (std::pair<WithoutBias, ConvolutionsWithoutBias>)) {
+    using Own = typename TestType::first_type;
+    const std::vector<float> start = canonical(Model<Own>{Seed{5}});
+    const std::vector<float> custom = canonical(trained<Own>(1));
+    const std::vector<float> expected = canonical(trained<typename TestType::second_type>(1));
+    REQUIRE(custom.size() == expected.size());
     double moved = 0;
     for (std::size_t i = 0; i < custom.size(); ++i) {
         // Eight steps of rounding, each of some 1e-7, under a momentum that lets them add up tenfold.

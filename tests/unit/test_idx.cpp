@@ -91,6 +91,12 @@ TEST_CASE("IDX: every type is read, big-endian", "[io][idx]") {
     CHECK(values<double>(bytes({0, 0, 0x0E, 1, 0, 0, 0, 1, 0xC0, 0, 0, 0, 0, 0, 0, 0})) == std::vector{-2.0});
 }
 
+TEST_CASE("IDX: elements of another type than asked for are refused", "[io][idx]") {
+    const IdxArray shorts = parse_idx(bytes({0, 0, 0x0B, 1, 0, 0, 0, 1, 1, 2}), "f");
+    CHECK(refusal_of("f: ", [&] { static_cast<void>(shorts.values<float>()); }) ==
+          "offset 2: found type 0b, expected 0d");
+}
+
 TEST_CASE("IDX: every rank is read", "[io][idx]") {
     CHECK(parse_idx(bytes({0, 0, 8, 0, 5}), "f").dims.empty());  // one element
     CHECK(values<std::uint8_t>(bytes({0, 0, 8, 0, 5})) == std::vector<std::uint8_t>{5});

@@ -364,6 +364,24 @@ TEST_CASE("trainer: settings that fit no trainer are refused", "[trainer]") {
                       "a batch of 9 samples; expected 1 to 8, the trainer's batch size");
 }
 
+TEST_CASE("trainer, evaluation: a data set that does not fit the network is refused", "[trainer]") {
+    const Dataset data = make_synthetic(8, 0, 1).train;
+    const auto indices = all_indices(data.size());
+    BatchLoader loader{data, indices, {.batch_size = 8}};
+    Model<Plain> model{Seed{1}};
+    Trainer<Plain> trainer{model, settings_for(8), 1};
+    Workspace<Inference<Plain>> workspace{8};
+    const std::string message = "batch loader: batches are 3x32x32, expected the 3x8x8 of the network's input";
+    CHECK_THROWS_WITH(trainer.train_epoch(loader), message);
+    CHECK_THROWS_WITH(evaluate(model.view(), loader, workspace), message);
+
+    struct TwoClasses : Sequential<Input<3, 32, 32>, Flatten, Linear<2>> {};
+    Model<TwoClasses> two{Seed{1}};
+    Workspace<Inference<TwoClasses>> workspace_of_two{8};
+    CHECK_THROWS_WITH(evaluate(two.view(), data, indices, workspace_of_two),
+                      "the data set has 10 classes, expected at most the network's 2");
+}
+
 TEST_CASE("settings go to text and back", "[trainer]") {
     const auto back = [](const auto& value) {
         std::remove_cvref_t<decltype(value)> read{};

@@ -17,27 +17,29 @@ namespace ctnn::inline CTNN_ISA {
 /// The next value of a tensor with this initialiser; formulas at InitKind. Uniform ones lie in [−bound, bound).
 /// Constant kinds draw nothing from the stream. Throws ArgumentError where the formula needs a fan that is not
 /// positive.
-inline double init_value(const Init& init, std::int64_t fan_in, std::int64_t fan_out, Random& stream) {
+CTNN_ONE_COPY inline double init_value(const Init& init, std::int64_t fan_in, std::int64_t fan_out, Random& stream) {
     const auto inverse = [](std::int64_t fan) {
         if (fan < 1) {
             raise(ArgumentError("initialiser: the fan is " + std::to_string(fan) + ", expected at least 1"));
         }
         return 1.0 / static_cast<double>(fan);
     };
-    const auto uniform = [&](double bound) { return bound * (2.0 * static_cast<double>(stream.uniform()) - 1.0); };
+    bool normal = false;
+    double scale = 0;  // a bound, or a standard deviation
     switch (init.kind) {
         case InitKind::zeros: return 0.0;
         case InitKind::ones: return 1.0;
         case InitKind::constant: return init.value;
-        case InitKind::normal: return init.value * stream.normal();
-        case InitKind::he_uniform: return uniform(std::sqrt(6.0 * inverse(fan_in)));
-        case InitKind::he_normal: return std::sqrt(2.0 * inverse(fan_in)) * stream.normal();
-        case InitKind::xavier_uniform: return uniform(std::sqrt(6.0 * inverse(fan_in + fan_out)));
-        case InitKind::xavier_normal: return std::sqrt(2.0 * inverse(fan_in + fan_out)) * stream.normal();
+        case InitKind::normal: scale = init.value, normal = true; break;
+        case InitKind::he_uniform: scale = std::sqrt(6.0 * inverse(fan_in)); break;
+        case InitKind::he_normal: scale = std::sqrt(2.0 * inverse(fan_in)), normal = true; break;
+        case InitKind::xavier_uniform: scale = std::sqrt(6.0 * inverse(fan_in + fan_out)); break;
+        case InitKind::xavier_normal: scale = std::sqrt(2.0 * inverse(fan_in + fan_out)), normal = true; break;
         case InitKind::dirac:
-        case InitKind::pytorch_default: return uniform(std::sqrt(inverse(fan_in)));
+        case InitKind::pytorch_default: scale = std::sqrt(inverse(fan_in)); break;
+        default: raise(ArgumentError("initialiser: unknown kind " + std::to_string(static_cast<int>(init.kind))));
     }
-    raise(ArgumentError("initialiser: unknown kind " + std::to_string(static_cast<int>(init.kind))));
+    return scale * (normal ? stream.normal() : 2.0 * static_cast<double>(stream.uniform()) - 1.0);
 }
 
 /// InitKind::dirac, once all values are drawn: torch.nn.init.dirac_ on the first `in` filters of each group, so that a

@@ -126,6 +126,15 @@ class BatchLoader {
     }
     /// Of the batches' samples.
     [[nodiscard]] Shape shape() const { return shape_; }
+    /// Throws ArgumentError unless batches have the shape of a network's input.
+    void require_shape(Shape input) const {
+        if (shape_ == input) { return; }
+        const auto text = [](Shape s) {
+            return std::to_string(s.channels) + "x" + std::to_string(s.height) + "x" + std::to_string(s.width);
+        };
+        raise(ArgumentError{"batch loader: batches are " + text(shape_) + ", expected the " + text(input) +
+                            " of the network's input"});
+    }
     [[nodiscard]] const LoaderOptions& options() const { return options_; }
 
   private:

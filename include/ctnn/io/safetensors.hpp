@@ -249,10 +249,14 @@ inline SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, std::
         }
     }
 
-    std::ranges::sort(entries, {},
-                      [](const auto& e) { return std::tuple{e.begin, e.end, std::string_view{e.tensor.name}}; });
+    std::vector<detail::TensorEntry*> order;
+    for (auto& entry : entries) { order.push_back(&entry); }
+    std::sort(order.begin(), order.end(), [](const detail::TensorEntry* a, const detail::TensorEntry* b) {
+        return std::tie(a->begin, a->end, a->tensor.name) < std::tie(b->begin, b->end, b->tensor.name);
+    });
     std::uint64_t end = 0;
-    for (auto& [tensor, entry_begin, entry_end] : entries) {
+    for (detail::TensorEntry* const entry : order) {
+        auto& [tensor, entry_begin, entry_end] = *entry;
         const std::string place = "tensor " + detail::shown(tensor.name);
         if (entry_begin != end) {
             fail(place + ": found its data at " + std::to_string(entry_begin) + ", expected " + std::to_string(end) +

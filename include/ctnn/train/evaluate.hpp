@@ -56,9 +56,7 @@ inline std::vector<View> views(const EvaluateOptions& options) {
 template <class AnyModel, Network Net, class F>
 void predict(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net, float>>& workspace,
              const EvaluateOptions& options, F&& f) {
-    if (loader.shape() != Net::input_shape) {
-        raise(ArgumentError("the loader's batches do not have the shape of the network's input"));
-    }
+    loader.require_shape(Net::input_shape);
     loader.start_epoch(0);
     const std::vector<detail::View> views = detail::views(options);
     const std::size_t samples = views.size() > 1 ? static_cast<std::size_t>(workspace.batch()) : 0;
@@ -105,8 +103,9 @@ Metrics evaluate(const AnyModel& model, BatchLoader& loader, Workspace<Inference
 template <class AnyModel, Network Net>
 Metrics evaluate(const AnyModel& model, const Dataset& data, std::vector<std::uint32_t> indices,
                  Workspace<Inference<Net, float>>& workspace, const EvaluateOptions& options = {}) {
-    if (data.shape != Net::input_shape || data.classes() > Net::classes) {
-        raise(ArgumentError("the data set's images or classes do not fit the network"));
+    if (data.classes() > Net::classes) {
+        raise(ArgumentError{"the data set has " + std::to_string(data.classes()) +
+                            " classes, expected at most the network's " + std::to_string(Net::classes)});
     }
     BatchLoader loader{data, std::move(indices), {.batch_size = workspace.batch(), .shuffle = false}};
     return evaluate(model, loader, workspace, options);

@@ -91,9 +91,7 @@ class Trainer {
     /// ArgumentError where the batches are not what the network takes, before the first one.
     template <class AfterStep>
     StepResult train_epoch(BatchLoader& loader, AfterStep&& after_step) {
-        if (loader.shape() != Net::input_shape) {
-            raise(ArgumentError("the loader's batches do not have the shape of the network's input"));
-        }
+        loader.require_shape(Net::input_shape);
         const auto batch_size = static_cast<std::size_t>(loader.options().batch_size);
         for (const std::size_t n : {std::min(loader.samples(), batch_size), loader.samples() % batch_size}) {
             if (n > 0) { check_passes(n); }
