@@ -32,8 +32,8 @@ class Limits {
         return {{"gflops", gflops_}, {"read_gbytes", read_gbytes_}, {"triad_gbytes", triad_gbytes_}};
     }
 
-    /// One short burst of fused multiply-adds, about a millisecond.
-    void burst() {
+    /// One short burst of fused multiply-adds, less than a millisecond, and its GFLOP/s.
+    double burst() {
         constexpr int chains = 12;  // latency × units is at most 10 on current
                                     // processors, registers are at least 16
         constexpr int rounds = 200'000;
@@ -52,7 +52,9 @@ class Limits {
             for (const V& v : chain) { total += sum(v); }
             return total;
         });
-        gflops_ = std::max(gflops_, 2e-9 * chains * rounds * V::width * threads_ / seconds);
+        const double reached = 2e-9 * chains * rounds * V::width * threads_ / seconds;
+        gflops_ = std::max(gflops_, reached);
+        return reached;
     }
 
     /// Passes over more memory than caches hold, timed in parts, for the fastest of short runs counts here too. Whether

@@ -34,13 +34,18 @@ std::string flags() {
     return words;
 }
 
-/// As Linux names it.
+/// As Linux names it, with the numbers that tell one generation from another where a virtual machine leaves out the
+/// name.
 std::string processor() {
+    std::string name = "unknown", family;
     std::ifstream file("/proc/cpuinfo");
-    for (std::string line; std::getline(file, line);) {
-        if (line.starts_with("model name")) { return line.substr(line.find(": ") + 2); }
+    for (std::string line; std::getline(file, line) && !line.empty();) {
+        const std::size_t colon = line.find(": ");
+        if (colon == std::string::npos) { continue; }
+        if (line.starts_with("model name")) { name = line.substr(colon + 2); }
+        if (line.starts_with("cpu family")) { family = fmt::format(", family {}", line.substr(colon + 2)); }
     }
-    return "unknown";
+    return name + family;
 }
 
 }  // namespace

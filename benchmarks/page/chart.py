@@ -26,7 +26,7 @@ def draw_kernels(axes, data):
     layers = layers_of(data)
     for axis, direction in zip(axes, DIRECTIONS):
         for library in ("OpenBLAS", "oneDNN", "ctnn"):  # ctnn on top
-            dots = [(share(row, data, None if library == "ctnn" else row["peers"][library]), row["layer"])
+            dots = [(share(row, None if library == "ctnn" else row["peers"][library]), row["layer"])
                     for row in data["kernels"] if row["direction"] == direction and row["layer"] in layers
                     and (library == "ctnn" or library in row["peers"])]
             if not dots:

@@ -54,9 +54,9 @@ def speed(row, times=None):
     return 1e-9 * row["flops"] / (times or row)["seconds_fastest"]
 
 
-def share(row, data, times=None):
-    """The speed as a share of the machine's multiply-adds."""
-    return speed(row, times) / data["limits"]["gflops"]
+def share(row, times=None):
+    """The speed as a share of the multiply-adds that ran in turn with the layer."""
+    return speed(row, times) / row["peak_gflops"]
 
 
 def read_share(row, data):

@@ -57,7 +57,7 @@ def kernel_table(data):
     for row in data["kernels"]:
         error = "not finite" if row["error"] is None else f"{row['error']:.1e}"
         cells = [row["layer"], row["direction"], f"{1e3 * row['seconds_fastest']:.3f}", f"{speed(row):.1f}",
-                 percent(share(row, data)), percent(read_share(row, data)), error]
+                 percent(share(row)), percent(read_share(row, data)), error]
         for peer in peers:
             times = row["peers"].get(peer)
             cells += [f"{speed(row, times):.1f}", f"{ratio(row, peer):.2f}"] if times else ["", ""]
