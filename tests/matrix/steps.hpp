@@ -9,7 +9,8 @@
 struct Steps {
     std::string isa;
     double loss = 0;             ///< of the last step
-    std::vector<float> numbers;  ///< all parameters in the order of their files, then the running statistics
+    std::vector<float> numbers;  ///< all parameters in the order of their files, then the running statistics, twice:
+                                 ///< after four steps, and after the last
 };
 
 /// Twenty steps on numbers of a seed, by so many threads. Files may be linked together that give it different names.

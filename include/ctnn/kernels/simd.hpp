@@ -24,15 +24,22 @@
 #endif
 #endif
 
+// Where xsimd knows no vector unit (x86 of 32 bits without SSE2, say), everything is as if scalars were asked for.
+#if defined(CTNN_FORCE_SCALAR) || defined(XSIMD_NO_SUPPORTED_ARCHITECTURE)
+#define CTNN_VECTORS 0
+#else
+#define CTNN_VECTORS 1
+#endif
+
 namespace ctnn::inline CTNN_ISA {
 
-/// Stands for 'no vector unit': vectors of one element. Selected by -DCTNN_FORCE_SCALAR.
+/// Stands for 'no vector unit': vectors of one element. Selected by -DCTNN_FORCE_SCALAR, or where there is none.
 struct ScalarArch {};
 
-#if defined(CTNN_FORCE_SCALAR)
-using DefaultArch = ScalarArch;
-#else
+#if CTNN_VECTORS
 using DefaultArch = xsimd::default_arch;
+#else
+using DefaultArch = ScalarArch;
 #endif
 
 /// A vector of `width` elements of float or double. Loads and stores need no alignment.
@@ -70,7 +77,7 @@ struct Vec<T, ScalarArch> {
     friend T sum(Vec a) { return a.v; }
 };
 
-#if !defined(CTNN_FORCE_SCALAR)
+#if CTNN_VECTORS
 template <class T, class Arch>
 struct Vec {
     using Batch = xsimd::batch<T, Arch>;
@@ -251,16 +258,16 @@ CTNN_ALWAYS_INLINE void for_vectors(std::ptrdiff_t count, F&& f) {
 /// what is larger than they are. finish_streams() must follow before another thread reads.
 template <class T, class Arch>
 CTNN_ALWAYS_INLINE void stream(T* p, Vec<T, Arch> x) {
-#if defined(__AVX512F__) && !defined(CTNN_FORCE_SCALAR)
+#if CTNN_VECTORS && defined(__AVX512F__)
     if constexpr (sizeof(x.v) == 64 && std::is_same_v<T, float>) { return _mm512_stream_ps(p, x.v); }
 #endif
-#if defined(__AVX__) && !defined(CTNN_FORCE_SCALAR)
+#if CTNN_VECTORS && defined(__AVX__)
     if constexpr (sizeof(x.v) == 32 && std::is_same_v<T, float>) { return _mm256_stream_ps(p, x.v); }
 #endif
     x.store(p);
 }
 CTNN_ALWAYS_INLINE void finish_streams() {
-#if defined(__AVX__) && !defined(CTNN_FORCE_SCALAR)
+#if CTNN_VECTORS && defined(__AVX__)
     _mm_sfence();
 #endif
 }
