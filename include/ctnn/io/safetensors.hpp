@@ -250,10 +250,10 @@ inline SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, std::
     }
 
     std::vector<detail::TensorEntry*> order;
+    order.reserve(entries.size());
     for (auto& entry : entries) { order.push_back(&entry); }
-    std::sort(order.begin(), order.end(), [](const detail::TensorEntry* a, const detail::TensorEntry* b) {
-        return std::tie(a->begin, a->end, a->tensor.name) < std::tie(b->begin, b->end, b->tensor.name);
-    });
+    std::ranges::sort(order, {},
+                      [](const detail::TensorEntry* e) { return std::tie(e->begin, e->end, e->tensor.name); });
     std::uint64_t end = 0;
     for (detail::TensorEntry* const entry : order) {
         auto& [tensor, entry_begin, entry_end] = *entry;
