@@ -34,8 +34,7 @@ std::string flags() {
     return words;
 }
 
-/// As Linux names it, with the numbers that tell one generation from another where a virtual machine leaves out the
-/// name.
+/// As Linux names it, with the family, which tells generations apart where a virtual machine's name does not.
 std::string processor() {
     std::string name = "unknown", family;
     std::ifstream file("/proc/cpuinfo");

@@ -16,7 +16,7 @@ namespace ctnn::inline CTNN_ISA {
 
 /// The next value of a tensor with this initialiser; formulas at InitKind. Uniform ones lie in [−bound, bound).
 /// Constant kinds draw nothing from the stream. Throws ArgumentError where the formula needs a fan that is not
-/// positive.
+/// positive. In one copy, or compilers inline the generator of random numbers into every loop over a tensor.
 CTNN_ONE_COPY inline double init_value(const Init& init, std::int64_t fan_in, std::int64_t fan_out, Random& stream) {
     const auto inverse = [](std::int64_t fan) {
         if (fan < 1) {
