@@ -24,22 +24,20 @@ CTNN_ONE_COPY inline double init_value(const Init& init, std::int64_t fan_in, st
         }
         return 1.0 / static_cast<double>(fan);
     };
-    bool normal = false;
-    double scale = 0;  // a bound, or a standard deviation
+    const auto uniform = [&](double bound) { return bound * (2.0 * static_cast<double>(stream.uniform()) - 1.0); };
     switch (init.kind) {
         case InitKind::zeros: return 0.0;
         case InitKind::ones: return 1.0;
         case InitKind::constant: return init.value;
-        case InitKind::normal: scale = init.value, normal = true; break;
-        case InitKind::he_uniform: scale = std::sqrt(6.0 * inverse(fan_in)); break;
-        case InitKind::he_normal: scale = std::sqrt(2.0 * inverse(fan_in)), normal = true; break;
-        case InitKind::xavier_uniform: scale = std::sqrt(6.0 * inverse(fan_in + fan_out)); break;
-        case InitKind::xavier_normal: scale = std::sqrt(2.0 * inverse(fan_in + fan_out)), normal = true; break;
+        case InitKind::normal: return init.value * stream.normal();
+        case InitKind::he_uniform: return uniform(std::sqrt(6.0 * inverse(fan_in)));
+        case InitKind::he_normal: return std::sqrt(2.0 * inverse(fan_in)) * stream.normal();
+        case InitKind::xavier_uniform: return uniform(std::sqrt(6.0 * inverse(fan_in + fan_out)));
+        case InitKind::xavier_normal: return std::sqrt(2.0 * inverse(fan_in + fan_out)) * stream.normal();
         case InitKind::dirac:
-        case InitKind::pytorch_default: scale = std::sqrt(inverse(fan_in)); break;
-        default: raise(ArgumentError("initialiser: unknown kind " + std::to_string(static_cast<int>(init.kind))));
+        case InitKind::pytorch_default: return uniform(std::sqrt(inverse(fan_in)));
     }
-    return scale * (normal ? stream.normal() : 2.0 * static_cast<double>(stream.uniform()) - 1.0);
+    raise(ArgumentError("initialiser: unknown kind " + std::to_string(static_cast<int>(init.kind))));
 }
 
 /// InitKind::dirac, once all values are drawn: torch.nn.init.dirac_ on the first `in` filters of each group, so that a
