@@ -294,7 +294,7 @@ class Signals(FaultTest):
             time.sleep(0.15)  # behind the training, which is the least part
             return True
 
-        self.images("t10k", 200)
+        self.images("t10k", 800)  # which take longer than that
         self.stop(signal.SIGINT, in_the_second_epoch, "--epochs", "3", "--limit-train", "8")
 
     @unittest.skipUnless(os.path.exists("/proc/self/status"), "needs /proc")
