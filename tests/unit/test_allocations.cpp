@@ -1,5 +1,5 @@
-// Nothing is allocated in a training step or an inference. The counting operators new and delete here serve the whole
-// test program; they only count.
+// Nothing is allocated in a training step or an inference. What counts here serves the whole test program; it only
+// counts.
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -10,6 +10,17 @@
 #include <vector>
 
 #include <catch2/catch.hpp>
+
+#if defined(__SANITIZE_ADDRESS__)  // GCC
+#define CTNN_COUNT_BY_HOOKS
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define CTNN_COUNT_BY_HOOKS
+#endif
+#endif
+#ifdef CTNN_COUNT_BY_HOOKS
+#include <sanitizer/allocator_interface.h>
+#endif
 
 #ifdef CTNN_SINGLE_HEADER
 #include <ctnn/ctnn.hpp>
@@ -23,6 +34,15 @@ namespace {
 
 std::atomic<long> allocations{0};
 
+#ifdef CTNN_COUNT_BY_HOOKS
+
+// The sanitizer's own operators new must stay together: it tells who counts.
+void count(const volatile void*, std::size_t) { allocations.fetch_add(1, std::memory_order_relaxed); }
+void ignore(const volatile void*) {}
+[[maybe_unused]] const int installed = __sanitizer_install_malloc_and_free_hooks(count, ignore);
+
+#else
+
 void* count_and_allocate(std::size_t size, std::size_t alignment) {
     allocations.fetch_add(1, std::memory_order_relaxed);
     const std::size_t rounded = (size + alignment - 1) / alignment * alignment;
@@ -31,7 +51,11 @@ void* count_and_allocate(std::size_t size, std::size_t alignment) {
     return p;
 }
 
+#endif
+
 }  // namespace
+
+#ifndef CTNN_COUNT_BY_HOOKS
 
 // The array and nothrow forms of the standard library come through these.
 void* operator new(std::size_t size) { return count_and_allocate(size, alignof(std::max_align_t)); }
@@ -42,6 +66,8 @@ void operator delete(void* p) noexcept { std::free(p); }
 void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
 void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+
+#endif
 
 namespace {
 
