@@ -4869,10 +4869,15 @@ struct Vec<T, ScalarArch> {
     static Vec load(const T* p) { return {*p}; }
     static Vec load(const Half* p) { return {to_float(*p)}; }
     static Vec load(const T* p, int count) { return {count > 0 ? *p : T{}}; }
+    static Vec load(const std::uint8_t* p) { return {static_cast<T>(*p)}; }
+    static Vec load(const std::uint8_t* p, int count) { return {count > 0 ? static_cast<T>(*p) : T{}}; }
     static Vec broadcast(T x) { return {x}; }
     void store(T* p) const { *p = v; }
     void store(T* p, int count) const {
         if (count > 0) { *p = v; }
+    }
+    void store(std::uint8_t* p, int count = 1) const {
+        if (count > 0) { *p = static_cast<std::uint8_t>(v); }
     }
     friend Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
     friend Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
@@ -4885,6 +4890,7 @@ struct Vec<T, ScalarArch> {
     friend Vec tanh(Vec a) { return {std::tanh(a.v)}; }
     friend Vec pow(Vec a, Vec b) { return {std::pow(a.v, b.v)}; }
     friend Vec where_bits(unsigned bits, Vec yes, Vec no) { return (bits & 1u) != 0 ? yes : no; }
+    friend Vec where_equal(Vec a, Vec b, Vec yes, Vec no) { return a.v == b.v ? yes : no; }
     friend Vec where_greater(Vec a, Vec b, Vec yes, Vec no) { return a.v > b.v ? yes : no; }
     friend Vec where_greater_or_nan(Vec a, Vec b, Vec yes, Vec no) { return a.v > b.v || a.v != a.v ? yes : no; }
     friend T sum(Vec a) { return a.v; }
@@ -4941,6 +4947,32 @@ struct Vec {
         for (int i = 0; i < width; ++i) { wide[i] = to_float(p[i]); }
         return load(wide);
     }
+    /// Bytes as numbers: whole numbers from 0 to 255.
+    static CTNN_ALWAYS_INLINE Vec load(const std::uint8_t* p) {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
+            const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+            const auto all = static_cast<__mmask16>(-1);
+            return {Batch(_mm512_maskz_cvtepi32_ps(all, _mm512_maskz_cvtepu8_epi32(all, bytes)))};
+        }
+#endif
+#if defined(__AVX2__)
+        if constexpr (sizeof(Batch) == 32 && std::is_same_v<T, float>) {
+            const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+            return {Batch(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)))};
+        }
+#endif
+        T wide[width];
+        for (int i = 0; i < width; ++i) { wide[i] = static_cast<T>(p[i]); }
+        return load(wide);
+    }
+    static CTNN_ALWAYS_INLINE Vec load(const std::uint8_t* p, int count) {
+        T part[width] = {};
+        for (int i = 0; i < width; ++i) {
+            if (i < count) { part[i] = static_cast<T>(p[i]); }
+        }
+        return load(part);
+    }
     static CTNN_ALWAYS_INLINE Vec broadcast(T x) { return {Batch(x)}; }
     CTNN_ALWAYS_INLINE void store(T* p) const { v.store_unaligned(p); }
     /// The first `count` elements; nothing behind them is touched.
@@ -4958,6 +4990,24 @@ struct Vec {
         store(part);
         for (int i = 0; i < width; ++i) {
             if (i < count) { p[i] = part[i]; }
+        }
+    }
+    /// The first `count` elements, whole numbers from 0 to 255, as bytes.
+    CTNN_ALWAYS_INLINE void store(std::uint8_t* p, int count = width) const {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
+            const auto all = static_cast<__mmask16>(-1);
+            if (count == width) {
+                const __m512i numbers = _mm512_maskz_cvttps_epi32(all, v);
+                _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_maskz_cvtepi32_epi8(all, numbers));
+                return;
+            }
+        }
+#endif
+        T part[width];
+        store(part);
+        for (int i = 0; i < width; ++i) {
+            if (i < count) { p[i] = static_cast<std::uint8_t>(part[i]); }
         }
     }
     friend CTNN_ALWAYS_INLINE Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
@@ -5029,6 +5079,10 @@ struct Vec {
         for (int i = 0; i < width; ++i) { chosen[i] = static_cast<T>((bits >> i) & 1u); }
         return where_greater(load(chosen), broadcast(T{}), yes, no);
     }
+    /// `yes` where a = b, else `no`.
+    friend CTNN_ALWAYS_INLINE Vec where_equal(Vec a, Vec b, Vec yes, Vec no) {
+        return {xsimd::select(a.v == b.v, yes.v, no.v)};
+    }
     /// `yes` where a > b, else `no`.
     friend CTNN_ALWAYS_INLINE Vec where_greater(Vec a, Vec b, Vec yes, Vec no) {
         return {xsimd::select(a.v > b.v, yes.v, no.v)};
@@ -5053,17 +5107,17 @@ template <class T, class Arch = DefaultArch>
 inline constexpr int vectors_per_block = block_size / Vec<T, Arch>::width;
 
 /// Calls f(offset, load, store) for every vector of `count` elements; the last may be a partial one. `load(p)` and
-/// `store(p, v)` touch only what exists.
+/// `store(p, v)` touch only what exists; elements may be bytes.
 template <class T, class Arch = DefaultArch, class F>
 CTNN_ALWAYS_INLINE void for_vectors(std::ptrdiff_t count, F&& f) {
     using V = Vec<T, Arch>;
     std::ptrdiff_t i = 0;
     for (; i + V::width <= count; i += V::width) {
-        f(i, [](const T* p) { return V::load(p); }, [](T* p, V v) { v.store(p); });
+        f(i, [](const auto* p) { return V::load(p); }, [](auto* p, V v) { v.store(p); });
     }
     if (i < count) {
         const int left = static_cast<int>(count - i);
-        f(i, [left](const T* p) { return V::load(p, left); }, [left](T* p, V v) { v.store(p, left); });
+        f(i, [left](const auto* p) { return V::load(p, left); }, [left](auto* p, V v) { v.store(p, left); });
     }
 }
 
@@ -5198,7 +5252,42 @@ struct PoolDims {
     Shape in, out;
     Window window;
     constexpr bool operator==(const PoolDims&) const = default;
+
+    /// Every pixel lies in exactly one window.
+    [[nodiscard]] constexpr bool tiles() const {
+        const auto tiled = [](Axis axis, int size) {
+            return axis.padding == 0 && axis.stride == axis.extent && size % axis.extent == 0;
+        };
+        return tiled(window.y, in.height) && tiled(window.x, in.width);
+    }
 };
+
+/// Calls f(at, corner, first, for_taps) for every window of the output rows [row_begin, row_end): `at` is the offset of
+/// the output's channels, `corner` that of the channels of its first pixel, which may lie in the padding, and `first`
+/// the number, ky · kernel width + kx, of the first tap that meets a pixel. for_taps(g) calls g(tap, offset) for every
+/// tap that does, with the pixel's offset behind `corner`.
+template <PoolDims D, class F>
+CTNN_ALWAYS_INLINE void for_max_windows(int row_begin, int row_end, F&& f) {
+    constexpr Axis y = D.window.y, x = D.window.x;
+    constexpr std::ptrdiff_t channels = D.in.channels;
+    for (int oy = row_begin; oy < row_end; ++oy) {
+        const int ky_begin = y.padding == 0 ? 0 : y.live_begin(oy);
+        const int ky_end = y.padding == 0 ? y.extent : y.live_end(oy, D.in.height);
+        for (int ox = 0; ox < D.out.width; ++ox) {
+            const int kx_begin = x.padding == 0 ? 0 : x.live_begin(ox);
+            const int kx_end = x.padding == 0 ? x.extent : x.live_end(ox, D.in.width);
+            f((std::ptrdiff_t{oy} * D.out.width + ox) * channels,
+              (std::ptrdiff_t{y.first(oy)} * D.in.width + x.first(ox)) * channels, ky_begin * x.extent + kx_begin,
+              [&](auto&& g) {
+                  for (int ky = ky_begin; ky < ky_end; ++ky) {
+                      for (int kx = kx_begin; kx < kx_end; ++kx) {
+                          g(ky * D.window.x.extent + kx, (std::ptrdiff_t{ky} * D.in.width + kx) * channels);
+                      }
+                  }
+              });
+        }
+    }
+}
 
 /// Output rows [row_begin, row_end) of activation(max over the window of x · scale + shift); scale and shift may be
 /// null. `x` is where input row 0 would be: only rows that the windows meet are read. `places` (may be null) gets the
@@ -5206,76 +5295,59 @@ struct PoolDims {
 template <PoolDims D, Activation A, class T, class Arch = DefaultArch>
 void max_pool_rows(const T* x, const T* scale, const T* shift, T* y, std::uint8_t* places, int row_begin, int row_end) {
     using V = Vec<T, Arch>;
-    constexpr int channels = D.in.channels;
-    for (int oy = row_begin; oy < row_end; ++oy) {
-        const int ky_begin = D.window.y.live_begin(oy), ky_end = D.window.y.live_end(oy, D.in.height);
-        for (int ox = 0; ox < D.out.width; ++ox) {
-            const int kx_begin = D.window.x.live_begin(ox), kx_end = D.window.x.live_end(ox, D.in.width);
-            const std::ptrdiff_t at = (std::ptrdiff_t{oy} * D.out.width + ox) * channels;
-            const T* corner = x + (std::ptrdiff_t{D.window.y.first(oy)} * D.in.width + D.window.x.first(ox)) * channels;
-            for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
-                V best = V::broadcast(-std::numeric_limits<T>::infinity());
-                V place = V::broadcast(static_cast<T>(ky_begin * D.window.x.extent + kx_begin));
-                const V factor = scale != nullptr ? load(scale + c) : V::broadcast(T{1});
-                const V offset = scale != nullptr ? load(shift + c) : V::broadcast(T{});
-                for (int ky = ky_begin; ky < ky_end; ++ky) {
-                    for (int kx = kx_begin; kx < kx_end; ++kx) {
-                        V value = load(corner + (std::ptrdiff_t{ky} * D.in.width + kx) * channels + c);
-                        if (scale != nullptr) { value = fma(value, factor, offset); }
-                        const V tap = V::broadcast(static_cast<T>(ky * D.window.x.extent + kx));
-                        place = where_greater_or_nan(value, best, tap, place);
-                        best = where_greater_or_nan(value, best, value, best);
-                    }
-                }
-                store(y + at + c, activate<A>(best));
-                if (places != nullptr) {
-                    T part[V::width];
-                    place.store(part);
-                    const int n = static_cast<int>(std::min<std::ptrdiff_t>(V::width, channels - c));
-                    for (int i = 0; i < n; ++i) { places[at + c + i] = static_cast<std::uint8_t>(part[i]); }
-                }
+    for_max_windows<D>(row_begin, row_end, [&](std::ptrdiff_t at, std::ptrdiff_t corner, int first, auto&& for_taps) {
+        for_vectors<T, Arch>(D.in.channels, [&](std::ptrdiff_t c, auto load, auto store) {
+            V best = V::broadcast(-std::numeric_limits<T>::infinity());
+            V place = V::broadcast(static_cast<T>(first));
+            const V factor = scale != nullptr ? load(scale + c) : V::broadcast(T{1});
+            const V offset = scale != nullptr ? load(shift + c) : V::broadcast(T{});
+            for_taps([&](int tap, std::ptrdiff_t pixel) {
+                V value = load(x + corner + pixel + c);
+                if (scale != nullptr) { value = fma(value, factor, offset); }
+                place = where_greater_or_nan(value, best, V::broadcast(static_cast<T>(tap)), place);
+                best = where_greater_or_nan(value, best, value, best);
             });
-        }
-    }
+            store(y + at + c, activate<A>(best));
+            if (places != nullptr) { store(places + at + c, place); }
+        });
+    });
 }
 
-/// Adds factor[c] · dy to the input gradient at every output's place; factor may be null for 1. All of one sample.
-template <PoolDims D, class T>
+/// Adds factor[c] · dy to dx at every output's place; factor may be null for 1. All of one sample.
+template <PoolDims D, class T, class Arch = DefaultArch>
 void max_pool_scatter(const T* dy, const std::uint8_t* places, const T* factor, T* dx) {
-    constexpr int channels = D.in.channels;
-    for (int oy = 0; oy < D.out.height; ++oy) {
-        for (int ox = 0; ox < D.out.width; ++ox) {
-            const std::ptrdiff_t at = (std::ptrdiff_t{oy} * D.out.width + ox) * channels;
-            T* corner = dx + (std::ptrdiff_t{D.window.y.first(oy)} * D.in.width + D.window.x.first(ox)) * channels;
-            for (int c = 0; c < channels; ++c) {
-                const int place = places[at + c];
-                const std::ptrdiff_t tap =
-                    std::ptrdiff_t{place / D.window.x.extent} * D.in.width + place % D.window.x.extent;
-                corner[tap * channels + c] += factor != nullptr ? dy[at + c] * factor[c] : dy[at + c];
-            }
-        }
-    }
+    using V = Vec<T, Arch>;
+    for_max_windows<D>(0, D.out.height, [&](std::ptrdiff_t at, std::ptrdiff_t corner, int, auto&& for_taps) {
+        for_vectors<T, Arch>(D.in.channels, [&](std::ptrdiff_t c, auto load, auto store) {
+            V gradient = load(dy + at + c);
+            if (factor != nullptr) { gradient = gradient * load(factor + c); }
+            const V place = load(places + at + c);
+            for_taps([&](int tap, std::ptrdiff_t pixel) {
+                T* const to = dx + corner + pixel + c;
+                const V here = V::broadcast(static_cast<T>(tap));
+                store(to, load(to) + where_equal(place, here, gradient, V::broadcast(T{})));
+            });
+        });
+    });
 }
 
-/// Batch norm's two sums over one sample behind a max pool, where only the places of the maxima have a gradient:
-/// sums[c] = Σ dy and sums[channels + c] = Σ dy · (x − mean)·istd.
-template <PoolDims D, class T>
-void max_pool_batch_norm_sums(const T* x, const T* dy, const std::uint8_t* places, const T* mean, const T* istd,
-                              T* sums) {
-    constexpr int channels = D.in.channels;
-    std::fill_n(sums, 2 * channels, T{});
-    for (int oy = 0; oy < D.out.height; ++oy) {
-        for (int ox = 0; ox < D.out.width; ++ox) {
-            const std::ptrdiff_t at = (std::ptrdiff_t{oy} * D.out.width + ox) * channels;
-            const T* corner = x + (std::ptrdiff_t{D.window.y.first(oy)} * D.in.width + D.window.x.first(ox)) * channels;
-            for (int c = 0; c < channels; ++c) {
-                const int place = places[at + c];
-                const std::ptrdiff_t tap =
-                    std::ptrdiff_t{place / D.window.x.extent} * D.in.width + place % D.window.x.extent;
-                sums[c] += dy[at + c];
-                sums[channels + c] += dy[at + c] * ((corner[tap * channels + c] - mean[c]) * istd[c]);
-            }
-        }
+/// Gradient of a max pool with respect to its input, one sample: overwrites dx.
+template <PoolDims D, class T, class Arch = DefaultArch>
+void max_pool_gradient(const T* dy, const std::uint8_t* places, T* dx) {
+    using V = Vec<T, Arch>;
+    if constexpr (!D.tiles()) {
+        std::fill_n(dx, D.in.size(), T{});
+        max_pool_scatter<D, T, Arch>(dy, places, nullptr, dx);
+    } else {
+        for_max_windows<D>(0, D.out.height, [&](std::ptrdiff_t at, std::ptrdiff_t corner, int, auto&& for_taps) {
+            for_vectors<T, Arch>(D.in.channels, [&](std::ptrdiff_t c, auto load, auto store) {
+                const V gradient = load(dy + at + c), place = load(places + at + c);
+                for_taps([&](int tap, std::ptrdiff_t pixel) {
+                    const V here = V::broadcast(static_cast<T>(tap));
+                    store(dx + corner + pixel + c, where_equal(place, here, gradient, V::broadcast(T{})));
+                });
+            });
+        });
     }
 }
 
@@ -6699,15 +6771,20 @@ void batch_norm_sums(const T* x, const T* dy, BatchNormVectors<T> v, T* sums, in
     });
 }
 
-/// dx = scale · (dy − a − x̂ · b); dy may be null for zeros. dx may be x or dy.
+/// dx = scale · (dy − a − x̂ · b), with x̂ = (x − mean) · istd.
+template <class V>
+CTNN_ALWAYS_INLINE V batch_norm_gradient(V x, V dy, V mean, V istd, V scale, V a, V b) {
+    return scale * (dy - a - (x - mean) * istd * b);
+}
+/// The same for `pixels` pixels; dy may be null for zeros. dx may be x or dy.
 template <class T, class Arch = DefaultArch>
 void batch_norm_gradient(const T* x, const T* dy, BatchNormVectors<T> v, T* dx, int pixels, int channels) {
     for (int p = 0; p < pixels; ++p) {
         const std::ptrdiff_t row = std::ptrdiff_t{p} * channels;
         for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
-            const auto normal = (load(x + row + c) - load(v.mean + c)) * load(v.istd + c);
-            const auto g = dy != nullptr ? load(dy + row + c) : Vec<T, Arch>::broadcast(T{});
-            store(dx + row + c, load(v.scale + c) * (g - load(v.a + c) - normal * load(v.b + c)));
+            const auto gradient = dy != nullptr ? load(dy + row + c) : Vec<T, Arch>::broadcast(T{});
+            store(dx + row + c, batch_norm_gradient(load(x + row + c), gradient, load(v.mean + c), load(v.istd + c),
+                                                    load(v.scale + c), load(v.a + c), load(v.b + c)));
         });
     }
 }
@@ -6806,6 +6883,60 @@ void response_norm_gradient(const T* x, const T* dy, T* dx, int pixels, T* scrat
 
 }  // namespace ctnn::inline CTNN_ISA
 
+// ---- ctnn/kernels/pooled_norm.hpp
+// Batch norm's gradients behind a max pool, where only the places of the maxima have one: without a map of it.
+
+namespace ctnn::inline CTNN_ISA {
+
+/// Batch norm's two sums over one sample from the pool's output gradient dy: sums[c] = Σ dy and
+/// sums[channels + c] = Σ dy · x̂. `x` is the norm's input.
+template <PoolDims D, class T, class Arch = DefaultArch>
+void max_pool_batch_norm_sums(const T* x, const T* dy, const std::uint8_t* places, BatchNormVectors<T> v, T* sums) {
+    using V = Vec<T, Arch>;
+    for_vectors<T, Arch>(D.in.channels, [&](std::ptrdiff_t c, auto load, auto store) {
+        V plain = V::broadcast(T{});
+        V scaled = V::broadcast(T{});
+        const V mean = load(v.mean + c), istd = load(v.istd + c);
+        for_max_windows<D>(0, D.out.height, [&](std::ptrdiff_t at, std::ptrdiff_t corner, int, auto&& for_taps) {
+            const V gradient = load(dy + at + c), place = load(places + at + c);
+            V most = V::broadcast(T{});
+            for_taps([&](int tap, std::ptrdiff_t pixel) {
+                most = where_equal(place, V::broadcast(static_cast<T>(tap)), load(x + corner + pixel + c), most);
+            });
+            plain = plain + gradient;
+            scaled = fma(gradient, (most - mean) * istd, scaled);
+        });
+        store(sums + c, plain);
+        store(sums + D.in.channels + c, scaled);
+    });
+}
+
+/// The gradient with respect to the norm's input x from the pool's output gradient dy, one sample: overwrites dx, which
+/// may be x.
+template <PoolDims D, class T, class Arch = DefaultArch>
+void max_pool_batch_norm_gradient(const T* x, const T* dy, const std::uint8_t* places, BatchNormVectors<T> v, T* dx) {
+    using V = Vec<T, Arch>;
+    if constexpr (!D.tiles()) {
+        batch_norm_gradient<T, Arch>(x, nullptr, v, dx, D.in.pixels(), D.in.channels);
+        max_pool_scatter<D, T, Arch>(dy, places, v.scale, dx);
+    } else {
+        for_max_windows<D>(0, D.out.height, [&](std::ptrdiff_t at, std::ptrdiff_t corner, int, auto&& for_taps) {
+            for_vectors<T, Arch>(D.in.channels, [&](std::ptrdiff_t c, auto load, auto store) {
+                const V gradient = load(dy + at + c), place = load(places + at + c);
+                for_taps([&](int tap, std::ptrdiff_t pixel) {
+                    const V here = V::broadcast(static_cast<T>(tap));
+                    const V g = where_equal(place, here, gradient, V::broadcast(T{}));
+                    store(dx + corner + pixel + c,
+                          batch_norm_gradient(load(x + corner + pixel + c), g, load(v.mean + c), load(v.istd + c),
+                                              load(v.scale + c), load(v.a + c), load(v.b + c)));
+                });
+            });
+        });
+    }
+}
+
+}  // namespace ctnn::inline CTNN_ISA
+
 // ---- ctnn/network/tail.hpp
 // The tail of a stage, sample by sample: [batch norm ·] activation [· response norm] [· max pool] [· dropout].
 
@@ -6889,7 +7020,7 @@ struct Tail {
     /// Batch norm's sums over one sample from the gradient that undo_output left: sums[0, C) and sums[C, 2C).
     static void sums(const T* map, const T* gradient, const std::uint8_t* places, BatchNormVectors<T> v, T* to) {
         if constexpr (S.pooled) {
-            max_pool_batch_norm_sums<pool>(map, gradient, places, v.mean, v.istd, to);
+            max_pool_batch_norm_sums<pool>(map, gradient, places, v, to);
         } else {
             batch_norm_sums(map, gradient, v, to, S.map.pixels(), channels);
         }
@@ -6900,14 +7031,14 @@ struct Tail {
     template <bool Activated>
     static void backward(const T* map, T* gradient, const std::uint8_t* places, BatchNormVectors<T> v, T* to, T* rows,
                          T* scratch) {
-        if constexpr (S.batch_norm) {
-            batch_norm_gradient<T>(map, S.pooled ? nullptr : gradient, v, to, S.map.pixels(), channels);
-            if constexpr (S.pooled) { max_pool_scatter<pool, T>(gradient, places, v.scale, to); }
+        if constexpr (S.batch_norm && S.pooled) {
+            max_pool_batch_norm_gradient<pool>(map, gradient, places, v, to);
+        } else if constexpr (S.batch_norm) {
+            batch_norm_gradient<T>(map, gradient, v, to, S.map.pixels(), channels);
         } else if constexpr (S.response_norm) {
             const T* from = gradient;
             if constexpr (S.pooled) {
-                std::fill_n(rows, map_size, T{});
-                max_pool_scatter<pool, T>(gradient, places, nullptr, rows);
+                max_pool_gradient<pool>(gradient, places, rows);
                 from = rows;
             }
             if constexpr (!Activated && S.activation != Activation::identity) {
@@ -6917,8 +7048,7 @@ struct Tail {
             }
             response_norm_gradient<response, S.activation>(map, from, to, S.map.pixels(), scratch);
         } else if constexpr (S.pooled) {
-            std::fill_n(to, map_size, T{});
-            max_pool_scatter<pool, T>(gradient, places, nullptr, to);
+            max_pool_gradient<pool>(gradient, places, to);
         } else if (to != gradient) {
             std::copy_n(gradient, map_size, to);
         }

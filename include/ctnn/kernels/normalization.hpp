@@ -112,15 +112,20 @@ void batch_norm_sums(const T* x, const T* dy, BatchNormVectors<T> v, T* sums, in
     });
 }
 
-/// dx = scale · (dy − a − x̂ · b); dy may be null for zeros. dx may be x or dy.
+/// dx = scale · (dy − a − x̂ · b), with x̂ = (x − mean) · istd.
+template <class V>
+CTNN_ALWAYS_INLINE V batch_norm_gradient(V x, V dy, V mean, V istd, V scale, V a, V b) {
+    return scale * (dy - a - (x - mean) * istd * b);
+}
+/// The same for `pixels` pixels; dy may be null for zeros. dx may be x or dy.
 template <class T, class Arch = DefaultArch>
 void batch_norm_gradient(const T* x, const T* dy, BatchNormVectors<T> v, T* dx, int pixels, int channels) {
     for (int p = 0; p < pixels; ++p) {
         const std::ptrdiff_t row = std::ptrdiff_t{p} * channels;
         for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
-            const auto normal = (load(x + row + c) - load(v.mean + c)) * load(v.istd + c);
-            const auto g = dy != nullptr ? load(dy + row + c) : Vec<T, Arch>::broadcast(T{});
-            store(dx + row + c, load(v.scale + c) * (g - load(v.a + c) - normal * load(v.b + c)));
+            const auto gradient = dy != nullptr ? load(dy + row + c) : Vec<T, Arch>::broadcast(T{});
+            store(dx + row + c, batch_norm_gradient(load(x + row + c), gradient, load(v.mean + c), load(v.istd + c),
+                                                    load(v.scale + c), load(v.a + c), load(v.b + c)));
         });
     }
 }

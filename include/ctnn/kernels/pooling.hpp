@@ -16,7 +16,42 @@ struct PoolDims {
     Shape in, out;
     Window window;
     constexpr bool operator==(const PoolDims&) const = default;
+
+    /// Every pixel lies in exactly one window.
+    [[nodiscard]] constexpr bool tiles() const {
+        const auto tiled = [](Axis axis, int size) {
+            return axis.padding == 0 && axis.stride == axis.extent && size % axis.extent == 0;
+        };
+        return tiled(window.y, in.height) && tiled(window.x, in.width);
+    }
 };
+
+/// Calls f(at, corner, first, for_taps) for every window of the output rows [row_begin, row_end): `at` is the offset of
+/// the output's channels, `corner` that of the channels of its first pixel, which may lie in the padding, and `first`
+/// the number, ky · kernel width + kx, of the first tap that meets a pixel. for_taps(g) calls g(tap, offset) for every
+/// tap that does, with the pixel's offset behind `corner`.
+template <PoolDims D, class F>
+CTNN_ALWAYS_INLINE void for_max_windows(int row_begin, int row_end, F&& f) {
+    constexpr Axis y = D.window.y, x = D.window.x;
+    constexpr std::ptrdiff_t channels = D.in.channels;
+    for (int oy = row_begin; oy < row_end; ++oy) {
+        const int ky_begin = y.padding == 0 ? 0 : y.live_begin(oy);
+        const int ky_end = y.padding == 0 ? y.extent : y.live_end(oy, D.in.height);
+        for (int ox = 0; ox < D.out.width; ++ox) {
+            const int kx_begin = x.padding == 0 ? 0 : x.live_begin(ox);
+            const int kx_end = x.padding == 0 ? x.extent : x.live_end(ox, D.in.width);
+            f((std::ptrdiff_t{oy} * D.out.width + ox) * channels,
+              (std::ptrdiff_t{y.first(oy)} * D.in.width + x.first(ox)) * channels, ky_begin * x.extent + kx_begin,
+              [&](auto&& g) {
+                  for (int ky = ky_begin; ky < ky_end; ++ky) {
+                      for (int kx = kx_begin; kx < kx_end; ++kx) {
+                          g(ky * D.window.x.extent + kx, (std::ptrdiff_t{ky} * D.in.width + kx) * channels);
+                      }
+                  }
+              });
+        }
+    }
+}
 
 /// Output rows [row_begin, row_end) of activation(max over the window of x · scale + shift); scale and shift may be
 /// null. `x` is where input row 0 would be: only rows that the windows meet are read. `places` (may be null) gets the
@@ -24,76 +59,59 @@ struct PoolDims {
 template <PoolDims D, Activation A, class T, class Arch = DefaultArch>
 void max_pool_rows(const T* x, const T* scale, const T* shift, T* y, std::uint8_t* places, int row_begin, int row_end) {
     using V = Vec<T, Arch>;
-    constexpr int channels = D.in.channels;
-    for (int oy = row_begin; oy < row_end; ++oy) {
-        const int ky_begin = D.window.y.live_begin(oy), ky_end = D.window.y.live_end(oy, D.in.height);
-        for (int ox = 0; ox < D.out.width; ++ox) {
-            const int kx_begin = D.window.x.live_begin(ox), kx_end = D.window.x.live_end(ox, D.in.width);
-            const std::ptrdiff_t at = (std::ptrdiff_t{oy} * D.out.width + ox) * channels;
-            const T* corner = x + (std::ptrdiff_t{D.window.y.first(oy)} * D.in.width + D.window.x.first(ox)) * channels;
-            for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
-                V best = V::broadcast(-std::numeric_limits<T>::infinity());
-                V place = V::broadcast(static_cast<T>(ky_begin * D.window.x.extent + kx_begin));
-                const V factor = scale != nullptr ? load(scale + c) : V::broadcast(T{1});
-                const V offset = scale != nullptr ? load(shift + c) : V::broadcast(T{});
-                for (int ky = ky_begin; ky < ky_end; ++ky) {
-                    for (int kx = kx_begin; kx < kx_end; ++kx) {
-                        V value = load(corner + (std::ptrdiff_t{ky} * D.in.width + kx) * channels + c);
-                        if (scale != nullptr) { value = fma(value, factor, offset); }
-                        const V tap = V::broadcast(static_cast<T>(ky * D.window.x.extent + kx));
-                        place = where_greater_or_nan(value, best, tap, place);
-                        best = where_greater_or_nan(value, best, value, best);
-                    }
-                }
-                store(y + at + c, activate<A>(best));
-                if (places != nullptr) {
-                    T part[V::width];
-                    place.store(part);
-                    const int n = static_cast<int>(std::min<std::ptrdiff_t>(V::width, channels - c));
-                    for (int i = 0; i < n; ++i) { places[at + c + i] = static_cast<std::uint8_t>(part[i]); }
-                }
+    for_max_windows<D>(row_begin, row_end, [&](std::ptrdiff_t at, std::ptrdiff_t corner, int first, auto&& for_taps) {
+        for_vectors<T, Arch>(D.in.channels, [&](std::ptrdiff_t c, auto load, auto store) {
+            V best = V::broadcast(-std::numeric_limits<T>::infinity());
+            V place = V::broadcast(static_cast<T>(first));
+            const V factor = scale != nullptr ? load(scale + c) : V::broadcast(T{1});
+            const V offset = scale != nullptr ? load(shift + c) : V::broadcast(T{});
+            for_taps([&](int tap, std::ptrdiff_t pixel) {
+                V value = load(x + corner + pixel + c);
+                if (scale != nullptr) { value = fma(value, factor, offset); }
+                place = where_greater_or_nan(value, best, V::broadcast(static_cast<T>(tap)), place);
+                best = where_greater_or_nan(value, best, value, best);
             });
-        }
-    }
+            store(y + at + c, activate<A>(best));
+            if (places != nullptr) { store(places + at + c, place); }
+        });
+    });
 }
 
-/// Adds factor[c] · dy to the input gradient at every output's place; factor may be null for 1. All of one sample.
-template <PoolDims D, class T>
+/// Adds factor[c] · dy to dx at every output's place; factor may be null for 1. All of one sample.
+template <PoolDims D, class T, class Arch = DefaultArch>
 void max_pool_scatter(const T* dy, const std::uint8_t* places, const T* factor, T* dx) {
-    constexpr int channels = D.in.channels;
-    for (int oy = 0; oy < D.out.height; ++oy) {
-        for (int ox = 0; ox < D.out.width; ++ox) {
-            const std::ptrdiff_t at = (std::ptrdiff_t{oy} * D.out.width + ox) * channels;
-            T* corner = dx + (std::ptrdiff_t{D.window.y.first(oy)} * D.in.width + D.window.x.first(ox)) * channels;
-            for (int c = 0; c < channels; ++c) {
-                const int place = places[at + c];
-                const std::ptrdiff_t tap =
-                    std::ptrdiff_t{place / D.window.x.extent} * D.in.width + place % D.window.x.extent;
-                corner[tap * channels + c] += factor != nullptr ? dy[at + c] * factor[c] : dy[at + c];
-            }
-        }
-    }
+    using V = Vec<T, Arch>;
+    for_max_windows<D>(0, D.out.height, [&](std::ptrdiff_t at, std::ptrdiff_t corner, int, auto&& for_taps) {
+        for_vectors<T, Arch>(D.in.channels, [&](std::ptrdiff_t c, auto load, auto store) {
+            V gradient = load(dy + at + c);
+            if (factor != nullptr) { gradient = gradient * load(factor + c); }
+            const V place = load(places + at + c);
+            for_taps([&](int tap, std::ptrdiff_t pixel) {
+                T* const to = dx + corner + pixel + c;
+                const V here = V::broadcast(static_cast<T>(tap));
+                store(to, load(to) + where_equal(place, here, gradient, V::broadcast(T{})));
+            });
+        });
+    });
 }
 
-/// Batch norm's two sums over one sample behind a max pool, where only the places of the maxima have a gradient:
-/// sums[c] = Σ dy and sums[channels + c] = Σ dy · (x − mean)·istd.
-template <PoolDims D, class T>
-void max_pool_batch_norm_sums(const T* x, const T* dy, const std::uint8_t* places, const T* mean, const T* istd,
-                              T* sums) {
-    constexpr int channels = D.in.channels;
-    std::fill_n(sums, 2 * channels, T{});
-    for (int oy = 0; oy < D.out.height; ++oy) {
-        for (int ox = 0; ox < D.out.width; ++ox) {
-            const std::ptrdiff_t at = (std::ptrdiff_t{oy} * D.out.width + ox) * channels;
-            const T* corner = x + (std::ptrdiff_t{D.window.y.first(oy)} * D.in.width + D.window.x.first(ox)) * channels;
-            for (int c = 0; c < channels; ++c) {
-                const int place = places[at + c];
-                const std::ptrdiff_t tap =
-                    std::ptrdiff_t{place / D.window.x.extent} * D.in.width + place % D.window.x.extent;
-                sums[c] += dy[at + c];
-                sums[channels + c] += dy[at + c] * ((corner[tap * channels + c] - mean[c]) * istd[c]);
-            }
-        }
+/// Gradient of a max pool with respect to its input, one sample: overwrites dx.
+template <PoolDims D, class T, class Arch = DefaultArch>
+void max_pool_gradient(const T* dy, const std::uint8_t* places, T* dx) {
+    using V = Vec<T, Arch>;
+    if constexpr (!D.tiles()) {
+        std::fill_n(dx, D.in.size(), T{});
+        max_pool_scatter<D, T, Arch>(dy, places, nullptr, dx);
+    } else {
+        for_max_windows<D>(0, D.out.height, [&](std::ptrdiff_t at, std::ptrdiff_t corner, int, auto&& for_taps) {
+            for_vectors<T, Arch>(D.in.channels, [&](std::ptrdiff_t c, auto load, auto store) {
+                const V gradient = load(dy + at + c), place = load(places + at + c);
+                for_taps([&](int tap, std::ptrdiff_t pixel) {
+                    const V here = V::broadcast(static_cast<T>(tap));
+                    store(dx + corner + pixel + c, where_equal(place, here, gradient, V::broadcast(T{})));
+                });
+            });
+        });
     }
 }
 

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 
 #include <ctnn/core/half.hpp>
@@ -56,10 +57,15 @@ struct Vec<T, ScalarArch> {
     static Vec load(const T* p) { return {*p}; }
     static Vec load(const Half* p) { return {to_float(*p)}; }
     static Vec load(const T* p, int count) { return {count > 0 ? *p : T{}}; }
+    static Vec load(const std::uint8_t* p) { return {static_cast<T>(*p)}; }
+    static Vec load(const std::uint8_t* p, int count) { return {count > 0 ? static_cast<T>(*p) : T{}}; }
     static Vec broadcast(T x) { return {x}; }
     void store(T* p) const { *p = v; }
     void store(T* p, int count) const {
         if (count > 0) { *p = v; }
+    }
+    void store(std::uint8_t* p, int count = 1) const {
+        if (count > 0) { *p = static_cast<std::uint8_t>(v); }
     }
     friend Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
     friend Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
@@ -72,6 +78,7 @@ struct Vec<T, ScalarArch> {
     friend Vec tanh(Vec a) { return {std::tanh(a.v)}; }
     friend Vec pow(Vec a, Vec b) { return {std::pow(a.v, b.v)}; }
     friend Vec where_bits(unsigned bits, Vec yes, Vec no) { return (bits & 1u) != 0 ? yes : no; }
+    friend Vec where_equal(Vec a, Vec b, Vec yes, Vec no) { return a.v == b.v ? yes : no; }
     friend Vec where_greater(Vec a, Vec b, Vec yes, Vec no) { return a.v > b.v ? yes : no; }
     friend Vec where_greater_or_nan(Vec a, Vec b, Vec yes, Vec no) { return a.v > b.v || a.v != a.v ? yes : no; }
     friend T sum(Vec a) { return a.v; }
@@ -128,6 +135,32 @@ struct Vec {
         for (int i = 0; i < width; ++i) { wide[i] = to_float(p[i]); }
         return load(wide);
     }
+    /// Bytes as numbers: whole numbers from 0 to 255.
+    static CTNN_ALWAYS_INLINE Vec load(const std::uint8_t* p) {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
+            const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+            const auto all = static_cast<__mmask16>(-1);
+            return {Batch(_mm512_maskz_cvtepi32_ps(all, _mm512_maskz_cvtepu8_epi32(all, bytes)))};
+        }
+#endif
+#if defined(__AVX2__)
+        if constexpr (sizeof(Batch) == 32 && std::is_same_v<T, float>) {
+            const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+            return {Batch(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)))};
+        }
+#endif
+        T wide[width];
+        for (int i = 0; i < width; ++i) { wide[i] = static_cast<T>(p[i]); }
+        return load(wide);
+    }
+    static CTNN_ALWAYS_INLINE Vec load(const std::uint8_t* p, int count) {
+        T part[width] = {};
+        for (int i = 0; i < width; ++i) {
+            if (i < count) { part[i] = static_cast<T>(p[i]); }
+        }
+        return load(part);
+    }
     static CTNN_ALWAYS_INLINE Vec broadcast(T x) { return {Batch(x)}; }
     CTNN_ALWAYS_INLINE void store(T* p) const { v.store_unaligned(p); }
     /// The first `count` elements; nothing behind them is touched.
@@ -145,6 +178,24 @@ struct Vec {
         store(part);
         for (int i = 0; i < width; ++i) {
             if (i < count) { p[i] = part[i]; }
+        }
+    }
+    /// The first `count` elements, whole numbers from 0 to 255, as bytes.
+    CTNN_ALWAYS_INLINE void store(std::uint8_t* p, int count = width) const {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
+            const auto all = static_cast<__mmask16>(-1);
+            if (count == width) {
+                const __m512i numbers = _mm512_maskz_cvttps_epi32(all, v);
+                _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_maskz_cvtepi32_epi8(all, numbers));
+                return;
+            }
+        }
+#endif
+        T part[width];
+        store(part);
+        for (int i = 0; i < width; ++i) {
+            if (i < count) { p[i] = static_cast<std::uint8_t>(part[i]); }
         }
     }
     friend CTNN_ALWAYS_INLINE Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
@@ -216,6 +267,10 @@ struct Vec {
         for (int i = 0; i < width; ++i) { chosen[i] = static_cast<T>((bits >> i) & 1u); }
         return where_greater(load(chosen), broadcast(T{}), yes, no);
     }
+    /// `yes` where a = b, else `no`.
+    friend CTNN_ALWAYS_INLINE Vec where_equal(Vec a, Vec b, Vec yes, Vec no) {
+        return {xsimd::select(a.v == b.v, yes.v, no.v)};
+    }
     /// `yes` where a > b, else `no`.
     friend CTNN_ALWAYS_INLINE Vec where_greater(Vec a, Vec b, Vec yes, Vec no) {
         return {xsimd::select(a.v > b.v, yes.v, no.v)};
@@ -240,17 +295,17 @@ template <class T, class Arch = DefaultArch>
 inline constexpr int vectors_per_block = block_size / Vec<T, Arch>::width;
 
 /// Calls f(offset, load, store) for every vector of `count` elements; the last may be a partial one. `load(p)` and
-/// `store(p, v)` touch only what exists.
+/// `store(p, v)` touch only what exists; elements may be bytes.
 template <class T, class Arch = DefaultArch, class F>
 CTNN_ALWAYS_INLINE void for_vectors(std::ptrdiff_t count, F&& f) {
     using V = Vec<T, Arch>;
     std::ptrdiff_t i = 0;
     for (; i + V::width <= count; i += V::width) {
-        f(i, [](const T* p) { return V::load(p); }, [](T* p, V v) { v.store(p); });
+        f(i, [](const auto* p) { return V::load(p); }, [](auto* p, V v) { v.store(p); });
     }
     if (i < count) {
         const int left = static_cast<int>(count - i);
-        f(i, [left](const T* p) { return V::load(p, left); }, [left](T* p, V v) { v.store(p, left); });
+        f(i, [left](const auto* p) { return V::load(p, left); }, [left](auto* p, V v) { v.store(p, left); });
     }
 }
 

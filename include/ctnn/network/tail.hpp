@@ -8,6 +8,7 @@
 #include <ctnn/kernels/dropout.hpp>
 #include <ctnn/kernels/elementwise.hpp>
 #include <ctnn/kernels/normalization.hpp>
+#include <ctnn/kernels/pooled_norm.hpp>
 #include <ctnn/kernels/pooling.hpp>
 #include <ctnn/network/stage_io.hpp>
 #include <ctnn/network/stages.hpp>
@@ -92,7 +93,7 @@ struct Tail {
     /// Batch norm's sums over one sample from the gradient that undo_output left: sums[0, C) and sums[C, 2C).
     static void sums(const T* map, const T* gradient, const std::uint8_t* places, BatchNormVectors<T> v, T* to) {
         if constexpr (S.pooled) {
-            max_pool_batch_norm_sums<pool>(map, gradient, places, v.mean, v.istd, to);
+            max_pool_batch_norm_sums<pool>(map, gradient, places, v, to);
         } else {
             batch_norm_sums(map, gradient, v, to, S.map.pixels(), channels);
         }
@@ -103,14 +104,14 @@ struct Tail {
     template <bool Activated>
     static void backward(const T* map, T* gradient, const std::uint8_t* places, BatchNormVectors<T> v, T* to, T* rows,
                          T* scratch) {
-        if constexpr (S.batch_norm) {
-            batch_norm_gradient<T>(map, S.pooled ? nullptr : gradient, v, to, S.map.pixels(), channels);
-            if constexpr (S.pooled) { max_pool_scatter<pool, T>(gradient, places, v.scale, to); }
+        if constexpr (S.batch_norm && S.pooled) {
+            max_pool_batch_norm_gradient<pool>(map, gradient, places, v, to);
+        } else if constexpr (S.batch_norm) {
+            batch_norm_gradient<T>(map, gradient, v, to, S.map.pixels(), channels);
         } else if constexpr (S.response_norm) {
             const T* from = gradient;
             if constexpr (S.pooled) {
-                std::fill_n(rows, map_size, T{});
-                max_pool_scatter<pool, T>(gradient, places, nullptr, rows);
+                max_pool_gradient<pool>(gradient, places, rows);
                 from = rows;
             }
             if constexpr (!Activated && S.activation != Activation::identity) {
@@ -120,8 +121,7 @@ struct Tail {
             }
             response_norm_gradient<response, S.activation>(map, from, to, S.map.pixels(), scratch);
         } else if constexpr (S.pooled) {
-            std::fill_n(to, map_size, T{});
-            max_pool_scatter<pool, T>(gradient, places, nullptr, to);
+            max_pool_gradient<pool>(gradient, places, to);
         } else if (to != gradient) {
             std::copy_n(gradient, map_size, to);
         }
