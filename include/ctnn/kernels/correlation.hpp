@@ -82,13 +82,9 @@ struct Correlation {
                                         out_sample, row, column, D.out_channels - channel, shifted, channel_count);
                 };
                 int n = begin;
-                // Whole tiles, but no remainder of 1 to 3 samples where two tiles of 8 serve better: a batch of 16 or
-                // 128.
-                const auto good = [&](int left) {
-                    const int rest = left - tile.pixels;
-                    return rest == 0 || rest > 3 || (rest > 0 && tile.pixels < 13);
-                };
-                for (; good(end - n); n += tile.pixels) { run(std::integral_constant<int, tile.pixels>{}, n); }
+                for (int i = whole_tiles(end - begin); i > 0; --i, n += tile.pixels) {
+                    run(std::integral_constant<int, tile.pixels>{}, n);
+                }
                 if constexpr (tile.pixels > 8) {
                     for (; n + 8 <= end; n += 8) { run(std::integral_constant<int, 8>{}, n); }
                 }
@@ -104,6 +100,16 @@ struct Correlation {
     }
 
   private:
+    /// Whole tiles of so many samples: as many as leave a multiple of 4 where one, two or three fewer do. Tiles of 8
+    /// and 4 have sums enough to keep the multiply-adds busy, those of 2 and 1 wait for their own.
+    static constexpr int whole_tiles(int samples) {
+        const int most = samples / tile.pixels;
+        for (int n = most; n >= std::max(0, most - 3); --n) {
+            if ((samples - n * tile.pixels) % 4 == 0) { return n; }
+        }
+        return most;
+    }
+
     static Epilogue<T> shift(Epilogue<T> epilogue, int channel) {
         if (epilogue.scale != nullptr) { epilogue.scale += channel; }
         if (epilogue.shift != nullptr) { epilogue.shift += channel; }

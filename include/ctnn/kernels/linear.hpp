@@ -1,13 +1,15 @@
 // Gradient of a linear layer with respect to its input, from weights as they lie: no transposed copy of them exists.
 //
 // The output gradient is transposed instead, in tiles of 16 samples; vectors run over samples, weights are broadcast.
-// An item of work is a run of inputs: a panel of 16 outputs passes over it with the output gradients in registers, so
-// that the weights of a panel are a stream and are used by up to `most_samples` samples while they are in cache.
+// An item of work is a run of inputs: a panel of 16 outputs passes over it with the output gradients in registers, two
+// vectors of samples at a time where there are as many, so that the weights of a panel are a stream and are used by up
+// to `most_samples` samples while they are in cache.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 
+#include <ctnn/core/arena.hpp>
 #include <ctnn/kernels/simd.hpp>
 
 namespace ctnn::inline CTNN_ISA {
@@ -36,9 +38,23 @@ struct LinearDataGradient {
     /// which order they are read; outputs that fill the last panel are zeros.
     static void transpose(const T* dy, T* to, int n, int tile) {
         const int first = tile * lanes, count = std::min(lanes, n - first);
-        for (int o = 0; o < panels * block_size; ++o) {
-            T* const row = to + (std::ptrdiff_t{o / block_size} * n + first) * block_size + o % block_size * count;
-            for (int s = 0; s < count; ++s) { row[s] = o < D.out ? dy[std::ptrdiff_t{first + s} * D.out + o] : T{}; }
+        for (int panel = 0; panel < panels; ++panel) {
+            // Rows of a power of two fall into few sets of a cache: each is read once.
+            const int outputs = std::min(block_size, D.out - panel * block_size);
+            alignas(block_alignment) T rows[lanes][block_size] = {};
+            for (int s = 0; s < count; ++s) {
+                std::copy_n(dy + std::ptrdiff_t{first + s} * D.out + panel * block_size, outputs, rows[s]);
+            }
+            T* const columns = to + (std::ptrdiff_t{panel} * n + first) * block_size;
+            if (count == lanes) {  // a bound that the compiler can see
+                for (int o = 0; o < block_size; ++o) {
+                    for (int s = 0; s < lanes; ++s) { columns[o * lanes + s] = rows[s][o]; }
+                }
+            } else {
+                for (int o = 0; o < block_size; ++o) {
+                    for (int s = 0; s < count; ++s) { columns[o * count + s] = rows[s][o]; }
+                }
+            }
         }
     }
 
@@ -50,16 +66,21 @@ struct LinearDataGradient {
             std::fill_n(sum, std::ptrdiff_t{tiles} * count * lanes, T{});
             for (int panel = 0; panel < panels; ++panel) {
                 const T* w = weights + (std::ptrdiff_t{panel} * D.in + first) * block_size;
-                for (int t = 0; t < tiles; ++t) {
-                    const int sample = begin + t * lanes, samples = std::min(lanes, n - sample);
+                // The next panel's weights lie far away: no prefetcher of the machine's finds them.
+                const T* next = panel + 1 < panels ? w + std::ptrdiff_t{D.in} * block_size : w;
+                for (int t = 0; t < tiles;) {
+                    const int sample = begin + t * lanes, left = n - sample;
                     const T* dy = transposed_dy + (std::ptrdiff_t{panel} * n + sample) * block_size;
                     T* to = sum + std::ptrdiff_t{t} * count * lanes;
-                    // The next panel's weights lie far away: no prefetcher of the machine's finds them.
-                    const T* next = t == 0 && panel + 1 < panels ? w + std::ptrdiff_t{D.in} * block_size : w;
-                    if (samples == lanes) {
-                        add_panel<true>(dy, lanes, w, next, to, count);
+                    if (left >= tiles_at_once * lanes && t + tiles_at_once <= tiles) {
+                        add_panel<2, true>(dy, lanes, w, t == 0 ? next : nullptr, to, count);
+                        t += tiles_at_once;
+                    } else if (left >= lanes) {
+                        add_panel<1, true>(dy, lanes, w, t == 0 ? next : nullptr, to, count);
+                        ++t;
                     } else {
-                        add_panel<false>(dy, samples, w, next, to, count);
+                        add_panel<1, false>(dy, left, w, t == 0 ? next : nullptr, to, count);
+                        ++t;
                     }
                 }
             }
@@ -73,48 +94,69 @@ struct LinearDataGradient {
     }
 
   private:
-    /// Outputs whose gradients stay in registers, and inputs that are summed side by side.
-    static constexpr int held = std::min(block_size, V::registers / 2);
-    static constexpr int together = std::max(1, V::registers / 4);
+    /// A weight is broadcast to two vectors of samples, of two tiles or of one; a last vector is alone.
+    static constexpr int tiles_at_once = V::width == lanes ? 2 : 1;
+    /// Outputs whose gradients stay in registers, and inputs that are summed side by side, for so many vectors.
+    static constexpr int held(int vectors) { return std::min(block_size, V::registers / (2 * vectors)); }
+    static constexpr int together(int vectors) {
+        return std::max(1, vectors == 1 ? V::registers / 4 : V::registers * 3 / 16);
+    }
 
-    /// sum[i] += Σ_o dy[o] · w[i, o] over a panel, for `count` inputs and a tile of samples.
-    template <bool Whole>
+    /// sum[i] += Σ_o dy[o] · w[i, o] over a panel, for `count` inputs and one tile of samples, or two.
+    template <int Vectors, bool Whole>
     static void add_panel(const T* dy, int samples, const T* w, const T* next, T* sum, int count) {
-        for (int v = 0; v < samples; v += V::width) {
-            for (int o = 0; o < block_size; o += held) {
-                V gradient[held];
+        constexpr int outputs = held(Vectors), inputs = together(Vectors);
+        constexpr bool two_tiles = Vectors * V::width > lanes;
+        const std::ptrdiff_t dy_step = two_tiles ? lanes * block_size : V::width;
+        const std::ptrdiff_t sum_step = two_tiles ? std::ptrdiff_t{count} * lanes : V::width;
+        for (int s = 0; s < samples; s += two_tiles ? lanes : Vectors * V::width) {
+            for (int o = 0; o < block_size; o += outputs) {
+                V gradient[outputs][Vectors];
 #pragma GCC unroll 16
-                for (int h = 0; h < held; ++h) {
-                    const T* from = dy + (o + h) * samples + v;
-                    gradient[h] = Whole ? V::load(from) : V::load(from, std::min(V::width, samples - v));
+                for (int h = 0; h < outputs; ++h) {
+#pragma GCC unroll 2
+                    for (int v = 0; v < Vectors; ++v) {
+                        const T* from = dy + (o + h) * samples + s + v * dy_step;
+                        gradient[h][v] = Whole ? V::load(from) : V::load(from, std::min(V::width, samples - s));
+                    }
                 }
                 int i = 0;
-                for (; i + together <= count; i += together) {
-                    if (v == 0 && o == 0) {
+                for (; i + inputs <= count; i += inputs) {
+                    if (s == 0 && o == 0 && next != nullptr) {
 #pragma GCC unroll 16
-                        for (int j = 0; j < together; ++j) { prefetch(next + (i + j) * block_size); }
+                        for (int j = 0; j < inputs; ++j) { prefetch(next + (i + j) * block_size); }
                     }
-                    add<together>(gradient, w + o, sum + v, i);
+                    add<inputs, Vectors>(gradient, w + o, sum + s, sum_step, i);
                 }
-                for (; i < count; ++i) { add<1>(gradient, w + o, sum + v, i); }
+                for (; i < count; ++i) { add<1, Vectors>(gradient, w + o, sum + s, sum_step, i); }
             }
         }
     }
 
-    template <int Inputs>
-    static CTNN_ALWAYS_INLINE void add(const V (&gradient)[held], const T* w, T* to, int i) {
-        V sum[Inputs];
+    template <int Inputs, int Vectors>
+    static CTNN_ALWAYS_INLINE void add(const V (&gradient)[held(Vectors)][Vectors], const T* w, T* to,
+                                       std::ptrdiff_t step, int i) {
+        constexpr int outputs = held(Vectors);
+        V sum[Inputs][Vectors];
 #pragma GCC unroll 16
-        for (int j = 0; j < Inputs; ++j) { sum[j] = V::load(to + (i + j) * lanes); }
+        for (int j = 0; j < Inputs; ++j) {
+#pragma GCC unroll 2
+            for (int v = 0; v < Vectors; ++v) { sum[j][v] = V::load(to + (i + j) * lanes + v * step); }
+        }
 #pragma GCC unroll 16
-        for (int h = 0; h < held; ++h) {
+        for (int h = 0; h < outputs; ++h) {
 #pragma GCC unroll 16
             for (int j = 0; j < Inputs; ++j) {
-                sum[j] = fma(V::broadcast(w[(i + j) * block_size + h]), gradient[h], sum[j]);
+                const V weight = V::broadcast(w[(i + j) * block_size + h]);
+#pragma GCC unroll 2
+                for (int v = 0; v < Vectors; ++v) { sum[j][v] = fma(weight, gradient[h][v], sum[j][v]); }
             }
         }
 #pragma GCC unroll 16
-        for (int j = 0; j < Inputs; ++j) { sum[j].store(to + (i + j) * lanes); }
+        for (int j = 0; j < Inputs; ++j) {
+#pragma GCC unroll 2
+            for (int v = 0; v < Vectors; ++v) { sum[j][v].store(to + (i + j) * lanes + v * step); }
+        }
     }
 };
 
