@@ -5289,21 +5289,21 @@ CTNN_ALWAYS_INLINE void for_max_windows(int row_begin, int row_end, F&& f) {
     }
 }
 
-/// Output rows [row_begin, row_end) of activation(max over the window of x · scale + shift); scale and shift may be
-/// null. `x` is where input row 0 would be: only rows that the windows meet are read. `places` (may be null) gets the
-/// tap of the maximum, ky · kernel width + kx, one byte per output. `y` and `places` begin at output row 0.
-template <PoolDims D, Activation A, class T, class Arch = DefaultArch>
+/// Output rows [row_begin, row_end) of activation(max over the window of x or, if Affine, of x · scale + shift). `x` is
+/// where input row 0 would be: only rows that the windows meet are read. `places` (may be null) gets the tap of the
+/// maximum, ky · kernel width + kx, one byte per output. `y` and `places` begin at output row 0.
+template <PoolDims D, Activation A, bool Affine, class T, class Arch = DefaultArch>
 void max_pool_rows(const T* x, const T* scale, const T* shift, T* y, std::uint8_t* places, int row_begin, int row_end) {
     using V = Vec<T, Arch>;
     for_max_windows<D>(row_begin, row_end, [&](std::ptrdiff_t at, std::ptrdiff_t corner, int first, auto&& for_taps) {
         for_vectors<T, Arch>(D.in.channels, [&](std::ptrdiff_t c, auto load, auto store) {
             V best = V::broadcast(-std::numeric_limits<T>::infinity());
             V place = V::broadcast(static_cast<T>(first));
-            const V factor = scale != nullptr ? load(scale + c) : V::broadcast(T{1});
-            const V offset = scale != nullptr ? load(shift + c) : V::broadcast(T{});
+            const V factor = Affine ? load(scale + c) : V::broadcast(T{1});
+            const V offset = Affine ? load(shift + c) : V::broadcast(T{});
             for_taps([&](int tap, std::ptrdiff_t pixel) {
                 V value = load(x + corner + pixel + c);
-                if (scale != nullptr) { value = fma(value, factor, offset); }
+                if constexpr (Affine) { value = fma(value, factor, offset); }
                 place = where_greater_or_nan(value, best, V::broadcast(static_cast<T>(tap)), place);
                 best = where_greater_or_nan(value, best, value, best);
             });
@@ -5498,19 +5498,21 @@ struct Accumulators {
     }
 
     /// Loads what the output holds into the sums.
+    template <bool Whole>
     CTNN_ALWAYS_INLINE void load(const T* out, std::ptrdiff_t step, int channels) {
 #pragma GCC unroll 32
         for (int p = 0; p < Pixels; ++p) {
 #pragma GCC unroll 8
             for (int v = 0; v < vectors; ++v) {
                 const int left = channels - v * V::width;
-                sum[p][v] = left >= V::width ? V::load(out + p * step + v * V::width)
-                                             : V::load(out + p * step + v * V::width, std::max(left, 0));
+                sum[p][v] = Whole || left >= V::width ? V::load(out + p * step + v * V::width)
+                                                      : V::load(out + p * step + v * V::width, std::max(left, 0));
             }
         }
     }
 
     /// Stores the first `channels` channels of every pixel, `step` elements apart.
+    template <bool Whole>
     CTNN_ALWAYS_INLINE void store(T* out, std::ptrdiff_t step, int channels, const Epilogue<T>& epilogue) {
         if (epilogue.scale != nullptr) {
 #pragma GCC unroll 8
@@ -5535,7 +5537,7 @@ struct Accumulators {
                 for (int v = 0; v < vectors; ++v) { sum[p][v] = max(V::broadcast(T{}), sum[p][v]); }
             }
         }
-        if (channels >= vectors * V::width) {
+        if (Whole || channels >= vectors * V::width) {
 #pragma GCC unroll 32
             for (int p = 0; p < Pixels; ++p) {
 #pragma GCC unroll 8
@@ -5653,6 +5655,9 @@ struct Correlation {
     }
 
   private:
+    /// No group of blocks has fewer channels than it has room for.
+    static constexpr bool always_whole = D.out_channels % channels_per_group == 0;
+
     /// Whole tiles of so many samples: as many as leave a multiple of 4 where one, two or three fewer do. Tiles of 8
     /// and 4 have sums enough to keep the multiply-adds busy, those of 2 and 1 wait for their own.
     static constexpr int whole_tiles(int samples) {
@@ -5711,7 +5716,7 @@ struct Correlation {
                 }
             }
         }
-        sums.store(out, D.out_pixel, channels, epilogue);
+        sums.template store<always_whole>(out, D.out_pixel, channels, epilogue);
     }
 
     template <int Begin, int Pixels, int... Kx>
@@ -5728,7 +5733,7 @@ struct Correlation {
                  D.block_weights(), D.in_channels),
              ...);
         }
-        sums.store(out, D.out_pixel, channels, epilogue);
+        sums.template store<always_whole>(out, D.out_pixel, channels, epilogue);
     }
 
     /// Pixels [begin, end) of a tile whose tap at input column `column` (of the first pixel) meets the input.
@@ -5753,14 +5758,14 @@ struct Correlation {
                     channel_count);
             }
         }
-        sums.store(out, out_sample, channels, epilogue);
+        sums.template store<always_whole>(out, out_sample, channels, epilogue);
     }
 
     template <class Sums>
     static CTNN_ALWAYS_INLINE void start(Sums& sums, const T* out, std::ptrdiff_t step, int channels,
                                          const Epilogue<T>& epilogue) {
         if (epilogue.accumulate) {
-            sums.load(out, step, channels);
+            sums.template load<always_whole>(out, step, channels);
         } else {
             sums.clear();
         }
@@ -5824,9 +5829,9 @@ struct WeightGradient {
                         ky,         channel,   D.out_channels - block_group * tile.blocks * block_size,
                         overwrite};
         if (index < larger) {
-            item_columns<least + (larger > 0 ? 1 : 0)>(span, to, std::make_integer_sequence<int, columns>{});
+            item_columns<least + (larger > 0 ? 1 : 0)>(span, to);
         } else {
-            item_columns<least>(span, to, std::make_integer_sequence<int, columns>{});
+            item_columns<least>(span, to);
         }
     }
 
@@ -5853,13 +5858,13 @@ struct WeightGradient {
         return last <= 0 ? 0 : std::min(D.out_width, ceil_div(last, D.x.stride));
     }
 
-    template <int Channels, int... Kx>
-    static void item_columns(const Span& s, T* to, std::integer_sequence<int, Kx...>) {
+    template <int Channels>
+    static void item_columns(const Span& s, T* to) {
         constexpr bool always_whole = D.out_channels % (tile.blocks * block_size) == 0;
         if (always_whole || s.out_channels >= tile.blocks * block_size) {
-            (one_column<Channels, live_begin(Kx), live_end(Kx), true>(s, to, Kx), ...);
+            for (int kx = 0; kx < columns; ++kx) { one_column<Channels, true>(s, to, kx); }
         } else if constexpr (!always_whole) {
-            (one_column<Channels, live_begin(Kx), live_end(Kx), false>(s, to, Kx), ...);
+            for (int kx = 0; kx < columns; ++kx) { one_column<Channels, false>(s, to, kx); }
         }
     }
 
@@ -5873,8 +5878,9 @@ struct WeightGradient {
         }
     }
 
-    template <int Channels, int Begin, int End, bool Whole>
+    template <int Channels, bool Whole>
     static void one_column(const Span& s, T* to, int kx) {
+        const int begin = live_begin(kx), end = live_end(kx);
         T* weights = to + std::ptrdiff_t{kx} * D.in_channels * block_size;
         const int column = D.x.first(0) + kx;
         V sum[Channels][vectors];
@@ -5895,9 +5901,9 @@ struct WeightGradient {
                 const T* x = s.x + n * s.in_sample + std::ptrdiff_t{D.y.first(row) + s.ky} * D.in_row() +
                              column * D.in_pixel + s.channel;
                 const T* dy = s.dy + n * s.out_sample + std::ptrdiff_t{row} * D.out_width * D.out_pixel;
-                if constexpr (fused_columns) { edge_pixels<Channels, 0, Begin, Whole>(sum, x, dy, s); }
+                if constexpr (fused_columns) { edge_pixels<Channels, Whole>(sum, x, dy, s, 0, begin); }
 #pragma GCC unroll 1
-                for (int ox = Begin; ox < End; ++ox) {
+                for (int ox = begin; ox < end; ++ox) {
                     V gradient[vectors];
                     load_gradient<Whole>(gradient, dy + ox * D.out_pixel, s.out_channels);
 #pragma GCC unroll 32
@@ -5908,7 +5914,7 @@ struct WeightGradient {
                     }
                 }
                 if constexpr (fused_columns) {
-                    edge_pixels<Channels, std::max(Begin, End), D.out_width, Whole>(sum, x, dy, s);
+                    edge_pixels<Channels, Whole>(sum, x, dy, s, std::max(begin, end), D.out_width);
                 }
             }
         }
@@ -5928,10 +5934,11 @@ struct WeightGradient {
     }
 
     /// Pixels where some columns of a fused tile meet padding: those inputs count as zeros and are not read.
-    template <int Channels, int Begin, int End, bool Whole>
-    static CTNN_ALWAYS_INLINE void edge_pixels(V (&sum)[Channels][vectors], const T* x, const T* dy, const Span& s) {
+    template <int Channels, bool Whole>
+    static CTNN_ALWAYS_INLINE void edge_pixels(V (&sum)[Channels][vectors], const T* x, const T* dy, const Span& s,
+                                               int begin, int end) {
 #pragma GCC unroll 1
-        for (int ox = Begin; ox < End; ++ox) {
+        for (int ox = begin; ox < end; ++ox) {
             V gradient[vectors];
             load_gradient<Whole>(gradient, dy + ox * D.out_pixel, s.out_channels);
             const int live_from = -D.x.first(ox) * D.in_channels - s.channel;
@@ -7034,10 +7041,10 @@ struct Tail {
             }
             response_norm<response>(from, to, pixels, scratch);
             if constexpr (S.pooled) {
-                max_pool_rows<pool, Activation::identity, T>(rows, nullptr, nullptr, out, places, r0, r1);
+                max_pool_rows<pool, Activation::identity, false, T>(rows, nullptr, nullptr, out, places, r0, r1);
             }
         } else if constexpr (S.pooled) {
-            max_pool_rows<pool, pending>(map, Affine ? scale : nullptr, Affine ? shift : nullptr, out, places, r0, r1);
+            max_pool_rows<pool, pending, Affine>(map, scale, shift, out, places, r0, r1);
         } else if constexpr (Affine) {
             scale_shift_activate<pending>(map + r0 * map_row, scale, shift, out + r0 * out_row, (r1 - r0) * S.map.width,
                                           channels);
@@ -7284,8 +7291,8 @@ struct WinogradCorrelation {
                     products.clear();
                     products.template add<0, tile.pixels>(patches + std::ptrdiff_t{row} * D.in_channels, D.in_channels,
                                                           w, product.block_weights(), D.in_channels);
-                    products.store(sums + p * sum_stride + std::ptrdiff_t{row} * group_channels, group_channels,
-                                   group_channels, {});
+                    products.template store<true>(sums + p * sum_stride + std::ptrdiff_t{row} * group_channels,
+                                                  group_channels, group_channels, {});
                 }
             }
             for (int n = begin; n < end; ++n) {

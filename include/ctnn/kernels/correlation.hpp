@@ -100,6 +100,9 @@ struct Correlation {
     }
 
   private:
+    /// No group of blocks has fewer channels than it has room for.
+    static constexpr bool always_whole = D.out_channels % channels_per_group == 0;
+
     /// Whole tiles of so many samples: as many as leave a multiple of 4 where one, two or three fewer do. Tiles of 8
     /// and 4 have sums enough to keep the multiply-adds busy, those of 2 and 1 wait for their own.
     static constexpr int whole_tiles(int samples) {
@@ -158,7 +161,7 @@ struct Correlation {
                 }
             }
         }
-        sums.store(out, D.out_pixel, channels, epilogue);
+        sums.template store<always_whole>(out, D.out_pixel, channels, epilogue);
     }
 
     template <int Begin, int Pixels, int... Kx>
@@ -175,7 +178,7 @@ struct Correlation {
                  D.block_weights(), D.in_channels),
              ...);
         }
-        sums.store(out, D.out_pixel, channels, epilogue);
+        sums.template store<always_whole>(out, D.out_pixel, channels, epilogue);
     }
 
     /// Pixels [begin, end) of a tile whose tap at input column `column` (of the first pixel) meets the input.
@@ -200,14 +203,14 @@ struct Correlation {
                     channel_count);
             }
         }
-        sums.store(out, out_sample, channels, epilogue);
+        sums.template store<always_whole>(out, out_sample, channels, epilogue);
     }
 
     template <class Sums>
     static CTNN_ALWAYS_INLINE void start(Sums& sums, const T* out, std::ptrdiff_t step, int channels,
                                          const Epilogue<T>& epilogue) {
         if (epilogue.accumulate) {
-            sums.load(out, step, channels);
+            sums.template load<always_whole>(out, step, channels);
         } else {
             sums.clear();
         }

@@ -53,21 +53,21 @@ CTNN_ALWAYS_INLINE void for_max_windows(int row_begin, int row_end, F&& f) {
     }
 }
 
-/// Output rows [row_begin, row_end) of activation(max over the window of x · scale + shift); scale and shift may be
-/// null. `x` is where input row 0 would be: only rows that the windows meet are read. `places` (may be null) gets the
-/// tap of the maximum, ky · kernel width + kx, one byte per output. `y` and `places` begin at output row 0.
-template <PoolDims D, Activation A, class T, class Arch = DefaultArch>
+/// Output rows [row_begin, row_end) of activation(max over the window of x or, if Affine, of x · scale + shift). `x` is
+/// where input row 0 would be: only rows that the windows meet are read. `places` (may be null) gets the tap of the
+/// maximum, ky · kernel width + kx, one byte per output. `y` and `places` begin at output row 0.
+template <PoolDims D, Activation A, bool Affine, class T, class Arch = DefaultArch>
 void max_pool_rows(const T* x, const T* scale, const T* shift, T* y, std::uint8_t* places, int row_begin, int row_end) {
     using V = Vec<T, Arch>;
     for_max_windows<D>(row_begin, row_end, [&](std::ptrdiff_t at, std::ptrdiff_t corner, int first, auto&& for_taps) {
         for_vectors<T, Arch>(D.in.channels, [&](std::ptrdiff_t c, auto load, auto store) {
             V best = V::broadcast(-std::numeric_limits<T>::infinity());
             V place = V::broadcast(static_cast<T>(first));
-            const V factor = scale != nullptr ? load(scale + c) : V::broadcast(T{1});
-            const V offset = scale != nullptr ? load(shift + c) : V::broadcast(T{});
+            const V factor = Affine ? load(scale + c) : V::broadcast(T{1});
+            const V offset = Affine ? load(shift + c) : V::broadcast(T{});
             for_taps([&](int tap, std::ptrdiff_t pixel) {
                 V value = load(x + corner + pixel + c);
-                if (scale != nullptr) { value = fma(value, factor, offset); }
+                if constexpr (Affine) { value = fma(value, factor, offset); }
                 place = where_greater_or_nan(value, best, V::broadcast(static_cast<T>(tap)), place);
                 best = where_greater_or_nan(value, best, value, best);
             });

@@ -87,19 +87,21 @@ struct Accumulators {
     }
 
     /// Loads what the output holds into the sums.
+    template <bool Whole>
     CTNN_ALWAYS_INLINE void load(const T* out, std::ptrdiff_t step, int channels) {
 #pragma GCC unroll 32
         for (int p = 0; p < Pixels; ++p) {
 #pragma GCC unroll 8
             for (int v = 0; v < vectors; ++v) {
                 const int left = channels - v * V::width;
-                sum[p][v] = left >= V::width ? V::load(out + p * step + v * V::width)
-                                             : V::load(out + p * step + v * V::width, std::max(left, 0));
+                sum[p][v] = Whole || left >= V::width ? V::load(out + p * step + v * V::width)
+                                                      : V::load(out + p * step + v * V::width, std::max(left, 0));
             }
         }
     }
 
     /// Stores the first `channels` channels of every pixel, `step` elements apart.
+    template <bool Whole>
     CTNN_ALWAYS_INLINE void store(T* out, std::ptrdiff_t step, int channels, const Epilogue<T>& epilogue) {
         if (epilogue.scale != nullptr) {
 #pragma GCC unroll 8
@@ -124,7 +126,7 @@ struct Accumulators {
                 for (int v = 0; v < vectors; ++v) { sum[p][v] = max(V::broadcast(T{}), sum[p][v]); }
             }
         }
-        if (channels >= vectors * V::width) {
+        if (Whole || channels >= vectors * V::width) {
 #pragma GCC unroll 32
             for (int p = 0; p < Pixels; ++p) {
 #pragma GCC unroll 8

@@ -61,9 +61,9 @@ struct WeightGradient {
                         ky,         channel,   D.out_channels - block_group * tile.blocks * block_size,
                         overwrite};
         if (index < larger) {
-            item_columns<least + (larger > 0 ? 1 : 0)>(span, to, std::make_integer_sequence<int, columns>{});
+            item_columns<least + (larger > 0 ? 1 : 0)>(span, to);
         } else {
-            item_columns<least>(span, to, std::make_integer_sequence<int, columns>{});
+            item_columns<least>(span, to);
         }
     }
 
@@ -90,13 +90,13 @@ struct WeightGradient {
         return last <= 0 ? 0 : std::min(D.out_width, ceil_div(last, D.x.stride));
     }
 
-    template <int Channels, int... Kx>
-    static void item_columns(const Span& s, T* to, std::integer_sequence<int, Kx...>) {
+    template <int Channels>
+    static void item_columns(const Span& s, T* to) {
         constexpr bool always_whole = D.out_channels % (tile.blocks * block_size) == 0;
         if (always_whole || s.out_channels >= tile.blocks * block_size) {
-            (one_column<Channels, live_begin(Kx), live_end(Kx), true>(s, to, Kx), ...);
+            for (int kx = 0; kx < columns; ++kx) { one_column<Channels, true>(s, to, kx); }
         } else if constexpr (!always_whole) {
-            (one_column<Channels, live_begin(Kx), live_end(Kx), false>(s, to, Kx), ...);
+            for (int kx = 0; kx < columns; ++kx) { one_column<Channels, false>(s, to, kx); }
         }
     }
 
@@ -110,8 +110,9 @@ struct WeightGradient {
         }
     }
 
-    template <int Channels, int Begin, int End, bool Whole>
+    template <int Channels, bool Whole>
     static void one_column(const Span& s, T* to, int kx) {
+        const int begin = live_begin(kx), end = live_end(kx);
         T* weights = to + std::ptrdiff_t{kx} * D.in_channels * block_size;
         const int column = D.x.first(0) + kx;
         V sum[Channels][vectors];
@@ -132,9 +133,9 @@ struct WeightGradient {
                 const T* x = s.x + n * s.in_sample + std::ptrdiff_t{D.y.first(row) + s.ky} * D.in_row() +
                              column * D.in_pixel + s.channel;
                 const T* dy = s.dy + n * s.out_sample + std::ptrdiff_t{row} * D.out_width * D.out_pixel;
-                if constexpr (fused_columns) { edge_pixels<Channels, 0, Begin, Whole>(sum, x, dy, s); }
+                if constexpr (fused_columns) { edge_pixels<Channels, Whole>(sum, x, dy, s, 0, begin); }
 #pragma GCC unroll 1
-                for (int ox = Begin; ox < End; ++ox) {
+                for (int ox = begin; ox < end; ++ox) {
                     V gradient[vectors];
                     load_gradient<Whole>(gradient, dy + ox * D.out_pixel, s.out_channels);
 #pragma GCC unroll 32
@@ -145,7 +146,7 @@ struct WeightGradient {
                     }
                 }
                 if constexpr (fused_columns) {
-                    edge_pixels<Channels, std::max(Begin, End), D.out_width, Whole>(sum, x, dy, s);
+                    edge_pixels<Channels, Whole>(sum, x, dy, s, std::max(begin, end), D.out_width);
                 }
             }
         }
@@ -165,10 +166,11 @@ struct WeightGradient {
     }
 
     /// Pixels where some columns of a fused tile meet padding: those inputs count as zeros and are not read.
-    template <int Channels, int Begin, int End, bool Whole>
-    static CTNN_ALWAYS_INLINE void edge_pixels(V (&sum)[Channels][vectors], const T* x, const T* dy, const Span& s) {
+    template <int Channels, bool Whole>
+    static CTNN_ALWAYS_INLINE void edge_pixels(V (&sum)[Channels][vectors], const T* x, const T* dy, const Span& s,
+                                               int begin, int end) {
 #pragma GCC unroll 1
-        for (int ox = Begin; ox < End; ++ox) {
+        for (int ox = begin; ox < end; ++ox) {
             V gradient[vectors];
             load_gradient<Whole>(gradient, dy + ox * D.out_pixel, s.out_channels);
             const int live_from = -D.x.first(ox) * D.in_channels - s.channel;

@@ -186,8 +186,8 @@ struct WinogradCorrelation {
                     products.clear();
                     products.template add<0, tile.pixels>(patches + std::ptrdiff_t{row} * D.in_channels, D.in_channels,
                                                           w, product.block_weights(), D.in_channels);
-                    products.store(sums + p * sum_stride + std::ptrdiff_t{row} * group_channels, group_channels,
-                                   group_channels, {});
+                    products.template store<true>(sums + p * sum_stride + std::ptrdiff_t{row} * group_channels,
+                                                  group_channels, group_channels, {});
                 }
             }
             for (int n = begin; n < end; ++n) {

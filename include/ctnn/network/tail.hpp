@@ -60,10 +60,10 @@ struct Tail {
             }
             response_norm<response>(from, to, pixels, scratch);
             if constexpr (S.pooled) {
-                max_pool_rows<pool, Activation::identity, T>(rows, nullptr, nullptr, out, places, r0, r1);
+                max_pool_rows<pool, Activation::identity, false, T>(rows, nullptr, nullptr, out, places, r0, r1);
             }
         } else if constexpr (S.pooled) {
-            max_pool_rows<pool, pending>(map, Affine ? scale : nullptr, Affine ? shift : nullptr, out, places, r0, r1);
+            max_pool_rows<pool, pending, Affine>(map, scale, shift, out, places, r0, r1);
         } else if constexpr (Affine) {
             scale_shift_activate<pending>(map + r0 * map_row, scale, shift, out + r0 * out_row, (r1 - r0) * S.map.width,
                                           channels);
