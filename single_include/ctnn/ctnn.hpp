@@ -218,6 +218,58 @@ template <class E>
 #endif
 }
 
+namespace detail {
+
+/// A piece of a message: text that outlives the message's making, or a number in its shortest form.
+class MessagePart {
+  public:
+    template <std::convertible_to<std::string_view> Text>
+    MessagePart(const Text& text) : text_{text} {}
+    template <std::signed_integral Number>
+    MessagePart(Number number) : kind_{Kind::integer}, integer_{number} {}
+    template <std::unsigned_integral Number>
+    MessagePart(Number number) : kind_{Kind::natural}, natural_{number} {}
+    MessagePart(float number) : kind_{Kind::single}, real_{number} {}
+    MessagePart(double number) : kind_{Kind::real}, real_{number} {}
+    MessagePart(char) = delete;  // text or a number?
+    MessagePart(bool) = delete;
+
+    void append_to(std::string& message) const {
+        char digits[32];
+        char* const last = digits + sizeof(digits);
+        char* end = digits;
+        switch (kind_) {
+            case Kind::text: message.append(text_); break;
+            case Kind::integer: end = std::to_chars(digits, last, integer_).ptr; break;
+            case Kind::natural: end = std::to_chars(digits, last, natural_).ptr; break;
+            case Kind::single: end = std::to_chars(digits, last, static_cast<float>(real_)).ptr; break;
+            case Kind::real: end = std::to_chars(digits, last, real_).ptr; break;
+        }
+        message.append(digits, end);
+    }
+
+  private:
+    enum class Kind : char { text, integer, natural, single, real };
+    Kind kind_ = Kind::text;
+    std::string_view text_;
+    union {
+        std::int64_t integer_ = 0;
+        std::uint64_t natural_;
+        double real_;
+    };
+};
+
+}  // namespace detail
+
+/// Throws an E whose message is made of the parts: raise<ArgumentError>({"found ", n, " samples, expected ", m}). One
+/// copy of this serves all: put together where they are thrown, messages were a tenth of a program's code.
+template <class E>
+[[noreturn, gnu::cold]] CTNN_ONE_COPY void raise(std::initializer_list<detail::MessagePart> parts) {
+    std::string message;
+    for (const detail::MessagePart& part : parts) { part.append_to(message); }
+    raise(E{message});
+}
+
 }  // namespace ctnn::inline CTNN_ISA
 
 // ---- ctnn/core/init.hpp
@@ -1145,8 +1197,7 @@ struct ImageView {
     ImageView(std::span<const std::uint8_t> planes, Shape of)
         : data{planes.data()}, shape{of}, plane_stride{std::ptrdiff_t{of.height} * of.width}, row_stride{of.width} {
         if (static_cast<std::int64_t>(planes.size()) != of.size()) {
-            raise(ArgumentError{"image: " + std::to_string(planes.size()) + " bytes, expected " +
-                                std::to_string(of.size())});
+            raise<ArgumentError>({"image: ", planes.size(), " bytes, expected ", of.size()});
         }
     }
 
@@ -1165,8 +1216,7 @@ struct ImageView {
     /// channels.
     [[nodiscard]] ImageView with_channels(int channels) const {
         if (shape.channels != channels && shape.channels != 1) {
-            raise(ArgumentError{"image: " + std::to_string(shape.channels) + " channels, expected " +
-                                std::to_string(channels)});
+            raise<ArgumentError>({"image: ", shape.channels, " channels, expected ", channels});
         }
         ImageView view = *this;
         if (shape.channels != channels) { view.plane_stride = 0; }
@@ -1390,16 +1440,14 @@ class ByteTable {
     ByteTable(const Normalization& normalization, int channels) {
         const auto n = static_cast<std::size_t>(channels);
         if (normalization.mean.size() != n || normalization.std.size() != n) {
-            raise(ArgumentError{"normalization: " + std::to_string(normalization.mean.size()) + " means and " +
-                                std::to_string(normalization.std.size()) + " stds, expected " + std::to_string(n) +
-                                " of each, one per channel"});
+            raise<ArgumentError>({"normalization: ", normalization.mean.size(), " means and ", normalization.std.size(),
+                                  " stds, expected ", n, " of each, one per channel"});
         }
         values_.resize(n * 256);
         for (std::size_t c = 0; c < n; ++c) {
             const float mean = normalization.mean[c], std = normalization.std[c];
             if (!(std > 0)) {
-                raise(ArgumentError{"normalization: std of channel " + std::to_string(c) + " is " +
-                                    std::to_string(std) + ", expected more than 0"});
+                raise<ArgumentError>({"normalization: std of channel ", c, " is ", std, ", expected more than 0"});
             }
             for (std::size_t byte = 0; byte < 256; ++byte) {
                 values_[c * 256 + byte] = (static_cast<float>(byte) / 255.0f - mean) / std;
@@ -1477,10 +1525,9 @@ inline void normalize_rgb(std::span<const std::uint8_t> images, Shape shape, con
                           const std::array<float, 3>& std, std::span<float> out) {
     const auto each = static_cast<std::size_t>(shape.size());
     if (shape.channels != 3 || each == 0 || images.size() % each != 0 || out.size() != images.size()) {
-        raise(ArgumentError{"normalize_rgb: " + std::to_string(images.size()) + " bytes, " +
-                            std::to_string(out.size()) + " floats and images of " + std::to_string(shape.channels) +
-                            "x" + std::to_string(shape.height) + "x" + std::to_string(shape.width) +
-                            ", expected whole images of 3 channels, and as many floats"});
+        raise<ArgumentError>({"normalize_rgb: ", images.size(), " bytes, ", out.size(), " floats and images of ",
+                              shape.channels, "x", shape.height, "x", shape.width,
+                              ", expected whole images of 3 channels, and as many floats"});
     }
     const ByteTable table{{{mean.begin(), mean.end()}, {std.begin(), std.end()}}, 3};
     for (std::size_t i = 0; i < images.size(); i += each) {
@@ -1495,8 +1542,8 @@ inline void mirror_images(std::span<const float> images, Shape shape, std::span<
     const std::ptrdiff_t channels = shape.channels, row = shape.width * channels;
     if (out.size() != images.size() || shape.size() < 1 ||
         images.size() % static_cast<std::size_t>(shape.size()) != 0) {
-        raise(ArgumentError{"mirror_images: " + std::to_string(images.size()) + " and " + std::to_string(out.size()) +
-                            " elements, expected equal numbers of whole images of " + std::to_string(shape.size())});
+        raise<ArgumentError>({"mirror_images: ", images.size(), " and ", out.size(),
+                              " elements, expected equal numbers of whole images of ", shape.size()});
     }
     const float* from = images.data();
     float* to = out.data();
@@ -1517,8 +1564,8 @@ inline void mirror_images(std::span<const float> images, Shape shape, std::span<
 inline void shift_images(std::span<const float> images, Shape shape, int by, std::span<float> out) {
     const auto size = static_cast<std::size_t>(shape.size());
     if (out.size() != images.size() || size < 1 || images.size() % size != 0) {
-        raise(ArgumentError{"shift_images: " + std::to_string(images.size()) + " and " + std::to_string(out.size()) +
-                            " elements, expected equal numbers of whole images of " + std::to_string(size)});
+        raise<ArgumentError>({"shift_images: ", images.size(), " and ", out.size(),
+                              " elements, expected equal numbers of whole images of ", size});
     }
     const std::ptrdiff_t channels = shape.channels, row = shape.width * channels;
     float* to = out.data();
@@ -1566,9 +1613,7 @@ struct Augmentation {
     /// Throws ArgumentError for a value out of range.
     void validate() const {
         const auto expect = [](bool good, const char* what, double value, const char* expected) {
-            if (!good) {
-                raise(ArgumentError{fmt::format("augmentation: {} is {}, expected {}", what, value, expected)});
-            }
+            if (!good) { raise<ArgumentError>({"augmentation: ", what, " is ", value, ", expected ", expected}); }
         };
         expect(scale_min > 0 && scale_min <= 1, "scale_min", scale_min, "more than 0 and at most 1");
         expect(scale_max >= scale_min && scale_max <= 1, "scale_max", scale_max, "scale_min to 1");
@@ -1689,9 +1734,7 @@ struct LoaderOptions {
     /// Throws ArgumentError for a value out of range.
     void validate() const {
         const auto expect = [](bool good, const char* what, auto value, const std::string& expected) {
-            if (!good) {
-                raise(ArgumentError{fmt::format("batch loader: {} is {}, expected {}", what, value, expected)});
-            }
+            if (!good) { raise<ArgumentError>({"batch loader: ", what, " is ", value, ", expected ", expected}); }
         };
         expect(batch_size >= 1, "batch_size", batch_size, "at least 1");
         expect(crop_padding >= 0 && crop_padding <= 1 << 20, "crop_padding", crop_padding,
@@ -1749,9 +1792,7 @@ namespace ctnn::inline CTNN_ISA {
 
 /// 0, 1, …, size − 1. Throws ArgumentError when an index does not fit 32 bits.
 inline std::vector<std::uint32_t> all_indices(std::size_t size) {
-    if (size > 0xFFFF'FFFFu) {
-        raise(ArgumentError{"data set: " + std::to_string(size) + " samples, expected fewer than 2^32"});
-    }
+    if (size > 0xFFFF'FFFFu) { raise<ArgumentError>({"data set: ", size, " samples, expected fewer than 2^32"}); }
     std::vector<std::uint32_t> indices(size);
     std::iota(indices.begin(), indices.end(), 0u);
     return indices;
@@ -1762,8 +1803,8 @@ inline std::vector<std::uint32_t> all_indices(std::size_t size) {
 inline std::pair<std::vector<std::uint32_t>, std::vector<std::uint32_t>> split_by_index(std::size_t size,
                                                                                         std::size_t validation) {
     if (validation > size) {
-        raise(ArgumentError{"split: validation is " + std::to_string(validation) + ", expected at most the " +
-                            std::to_string(size) + " samples there are"});
+        raise<ArgumentError>(
+            {"split: validation is ", validation, ", expected at most the ", size, " samples there are"});
     }
     std::vector<std::uint32_t> training = all_indices(size);
     const auto cut = training.end() - static_cast<std::ptrdiff_t>(validation);
@@ -1890,8 +1931,7 @@ class DatasetSource final : public ImageSource {
     explicit DatasetSource(const Dataset& data) : data_{data} {
         const int least = std::min({data.shape.channels, data.shape.height, data.shape.width});
         if (least < 1) {
-            raise(ArgumentError{"data set: smallest extent of the images is " + std::to_string(least) +
-                                ", expected at least 1"});
+            raise<ArgumentError>({"data set: smallest extent of the images is ", least, ", expected at least 1"});
         }
         check_pixels();
     }
@@ -1910,8 +1950,8 @@ class DatasetSource final : public ImageSource {
     void check_pixels() const {
         const auto each = static_cast<std::size_t>(data_.shape.size());
         if (data_.pixels.size() != data_.size() * each) {
-            raise(ArgumentError{"data set: number of pixel bytes is " + std::to_string(data_.pixels.size()) +
-                                ", expected " + std::to_string(data_.size()) + " samples of " + std::to_string(each)});
+            raise<ArgumentError>({"data set: number of pixel bytes is ", data_.pixels.size(), ", expected ",
+                                  data_.size(), " samples of ", each});
         }
     }
 
@@ -1992,9 +2032,8 @@ class BilinearResizer {
     void operator()(const ImageView& image, int height, int width, Image& out) {
         const Shape in = image.shape;
         if (std::min({in.channels, in.height, in.width, height, width}) < 1) {
-            raise(ArgumentError{"resize: from " + std::to_string(in.height) + "x" + std::to_string(in.width) + " to " +
-                                std::to_string(height) + "x" + std::to_string(width) +
-                                ", expected sizes of at least 1"});
+            raise<ArgumentError>({"resize: from ", in.height, "x", in.width, " to ", height, "x", width,
+                                  ", expected sizes of at least 1"});
         }
         if (in.height == height) {
             resize_rows(image, width, out);
@@ -2084,9 +2123,8 @@ constexpr int centre_offset(int outer, int inner) {
 /// The height × width pixels in the middle, not copied. Throws ArgumentError where the image is smaller.
 inline ImageView centre_crop(const ImageView& image, int height, int width) {
     if (height < 1 || width < 1 || height > image.shape.height || width > image.shape.width) {
-        raise(ArgumentError{"centre crop: " + std::to_string(height) + "x" + std::to_string(width) +
-                            ", expected 1x1 to the image's " + std::to_string(image.shape.height) + "x" +
-                            std::to_string(image.shape.width)});
+        raise<ArgumentError>({"centre crop: ", height, "x", width, ", expected 1x1 to the image's ", image.shape.height,
+                              "x", image.shape.width});
     }
     return image.crop(centre_offset(image.shape.height, height), centre_offset(image.shape.width, width), height,
                       width);
@@ -2111,9 +2149,8 @@ class SamplePipeline {
     void operator()(std::uint32_t id, int epoch, float* out) {
         const ImageView read = source_.read(id, decoded_);
         if (read.shape.channels != shape_.channels && read.shape.channels != 1) {
-            raise(ArgumentError{"batch loader: sample " + std::to_string(id) + " has " +
-                                std::to_string(read.shape.channels) + " channels, expected " +
-                                std::to_string(shape_.channels)});
+            raise<ArgumentError>(
+                {"batch loader: sample ", id, " has ", read.shape.channels, " channels, expected ", shape_.channels});
         }
         ImageView image = fitted(read, id, epoch).with_channels(shape_.channels);
         const Augmentation& more = options_.augmentation;
@@ -2288,8 +2325,8 @@ class BatchLoader {
         const auto text = [](Shape s) {
             return std::to_string(s.channels) + "x" + std::to_string(s.height) + "x" + std::to_string(s.width);
         };
-        raise(ArgumentError{"batch loader: batches are " + text(shape_) + ", expected the " + text(input) +
-                            " of the network's input"});
+        raise<ArgumentError>(
+            {"batch loader: batches are ", text(shape_), ", expected the ", text(input), " of the network's input"});
     }
     [[nodiscard]] const LoaderOptions& options() const { return options_; }
 
@@ -2345,16 +2382,15 @@ class BatchLoader {
             }
 #if defined(__cpp_exceptions)
         } catch (const std::system_error& error) {
-            raise(Error{"batch loader: cannot start thread " + std::to_string(threads_.size() + 1) + " of " +
-                        std::to_string(workers_.size()) + ": " + error.what() +
-                        "; expected memory and processes for it (ulimit -v, -u)"});
+            raise<Error>({"batch loader: cannot start thread ", threads_.size() + 1, " of ", workers_.size(), ": ",
+                          error.what(), "; expected memory and processes for it (ulimit -v, -u)"});
         }
 #endif
     }
 
     template <class Value>
     [[noreturn]] static void fail(const std::string& what, Value value, const std::string& expected) {
-        raise(ArgumentError{"batch loader: " + what + " is " + std::to_string(value) + ", expected " + expected});
+        raise<ArgumentError>({"batch loader: ", what, " is ", value, ", expected ", expected});
     }
 
     /// Of valid options.
@@ -2362,7 +2398,8 @@ class BatchLoader {
         options.validate();
         const Shape shape = options.shape == Shape{} ? source.shape() : options.shape;
         if (shape == Shape{}) {
-            raise(ArgumentError{"batch loader: the images differ in shape, expected options with the batches' shape"});
+            raise<ArgumentError>(
+                {"batch loader: the images differ in shape, expected options with the batches' shape"});
         }
         return shape;
     }
@@ -2491,8 +2528,8 @@ inline Normalization estimate_normalization(const ImageSource& source, int chann
                                             std::size_t most = std::numeric_limits<std::size_t>::max()) {
     const std::size_t images = std::min(most, source.size());
     if (images == 0 || channels < 1) {
-        raise(ArgumentError{"normalization: " + std::to_string(images) + " images of " + std::to_string(channels) +
-                            " channels, expected at least 1 of each"});
+        raise<ArgumentError>(
+            {"normalization: ", images, " images of ", channels, " channels, expected at least 1 of each"});
     }
     const auto n = static_cast<std::size_t>(channels);
     std::vector<std::uint64_t> sums(n), squares(n);
@@ -2731,7 +2768,7 @@ inline Dataset draw_figures(std::size_t count, std::uint64_t seed, std::uint64_t
 inline TrainTest make_synthetic(std::size_t train, std::size_t test, std::uint64_t seed) {
     for (const std::size_t count : {train, test}) {
         if (count > 0xFFFF'FFFFu) {
-            raise(ArgumentError{"synthetic set: " + std::to_string(count) + " samples, expected fewer than 2^32"});
+            raise<ArgumentError>({"synthetic set: ", count, " samples, expected fewer than 2^32"});
         }
     }
     return {detail::draw_figures(train, seed, 0), detail::draw_figures(test, seed, 1)};
@@ -2760,7 +2797,7 @@ struct Eigensystem {
 inline Eigensystem symmetric_eigensystem(std::vector<double> a) {
     const auto n = static_cast<std::size_t>(std::lround(std::sqrt(static_cast<double>(a.size()))));
     if (n == 0 || n * n != a.size()) {
-        raise(ArgumentError{"eigensystem: " + std::to_string(a.size()) + " numbers, expected a square matrix"});
+        raise<ArgumentError>({"eigensystem: ", a.size(), " numbers, expected a square matrix"});
     }
     std::vector<double> v(n * n, 0.0);
     for (std::size_t i = 0; i < n; ++i) { v[i * n + i] = 1; }
@@ -2813,9 +2850,9 @@ inline Eigensystem patch_whitening(const Dataset& data, int kernel, std::size_t 
     const std::size_t images = std::min(count, data.size());
     const Shape shape = data.shape;
     if (images == 0 || kernel < 1 || kernel > std::min(shape.height, shape.width)) {
-        raise(ArgumentError{"patch whitening: " + std::to_string(images) + " images, kernel " + std::to_string(kernel) +
-                            ", expected images and a kernel of 1 to " +
-                            std::to_string(std::min(shape.height, shape.width)) + " pixels"});
+        raise<ArgumentError>({"patch whitening: ", images, " images, kernel ", kernel,
+                              ", expected images and a kernel of 1 to ", std::min(shape.height, shape.width),
+                              " pixels"});
     }
     static_cast<void>(DatasetSource{data});  // which checks it, as a table does its normalisation
     static_cast<void>(ByteTable{data.normalization, shape.channels});
@@ -2864,9 +2901,8 @@ inline Eigensystem patch_whitening(const Dataset& data, int kernel, std::size_t 
 inline void fill_whitening_filters(const Eigensystem& components, std::span<float> filters, double epsilon = 5e-4) {
     const std::size_t n = components.values.size(), half = filters.size() / 2;
     if (n == 0 || filters.size() != half / n * n * 2 || half == 0 || half > n * n) {
-        raise(ArgumentError{"whitening filters: " + std::to_string(filters.size()) +
-                            " weights, expected those of 2 to " + std::to_string(2 * n) +
-                            " filters, an even number, of " + std::to_string(n) + " each"});
+        raise<ArgumentError>({"whitening filters: ", filters.size(), " weights, expected those of 2 to ", 2 * n,
+                              " filters, an even number, of ", n, " each"});
     }
     for (std::size_t i = 0; i < half; ++i) {
         const double scale = 1 / std::sqrt(std::max(components.values[i / n], 0.0) + epsilon);
@@ -3038,7 +3074,7 @@ class Json {
         const std::string member_place = std::string{place} + ": key " + detail::shown(key);
         if (member == nullptr) {
             static_cast<void>(get<Object>(place));
-            raise(FileError{member_place + ": found nothing, expected the key and a value"});
+            raise<FileError>({member_place, ": found nothing, expected the key and a value"});
         }
         return member->get<T>(member_place);
     }
@@ -3071,7 +3107,7 @@ class JsonWriter {
     void append(std::uint64_t x, int) { text += std::to_string(x); }
     void append(double x, int) {
         if (!std::isfinite(x)) {
-            raise(ArgumentError{"JSON number: found " + shortest(x) + ", expected a finite one"});
+            raise<ArgumentError>({"JSON number: found ", shortest(x), ", expected a finite one"});
         }
         const std::string digits = shortest(x);
         text += digits;
@@ -3079,8 +3115,8 @@ class JsonWriter {
     }
     void append(const std::string& x, int) {
         if (const auto valid = utf8_prefix(x); valid != x.size()) {
-            raise(ArgumentError{"JSON string " + shown(std::string_view{x}.substr(0, valid)) +
-                                ": found a byte that is not UTF-8 behind it, expected UTF-8"});
+            raise<ArgumentError>({"JSON string ", shown(std::string_view{x}.substr(0, valid)),
+                                  ": found a byte that is not UTF-8 behind it, expected UTF-8"});
         }
         append_quoted(text, x);
     }
@@ -3089,7 +3125,7 @@ class JsonWriter {
     }
     void append(const Json::Object& x, int depth) {
         if (const auto i = duplicate_key(x)) {
-            raise(ArgumentError{"JSON object: found the key " + shown(x[*i].first) + " twice, expected it once"});
+            raise<ArgumentError>({"JSON object: found the key ", shown(x[*i].first), " twice, expected it once"});
         }
         list('{', '}', x, depth, [&](const auto& member) {
             append(member.first, depth);
@@ -3101,8 +3137,7 @@ class JsonWriter {
     template <class Items, class WriteItem>
     void list(char open, char close, const Items& items, int depth, WriteItem write_item) {
         if (depth == json_depth_limit) {
-            raise(ArgumentError{"JSON value: found more than " + std::to_string(json_depth_limit) +
-                                " levels, expected no more"});
+            raise<ArgumentError>({"JSON value: found more than ", json_depth_limit, " levels, expected no more"});
         }
         text += open;
         for (std::size_t i = 0; i < items.size(); ++i) {
@@ -3144,8 +3179,7 @@ inline void Json::wrong(std::string_view place, std::string_view expected) const
         std::string operator()(const Array&) const { return "an array"; }
         std::string operator()(const Object&) const { return "an object"; }
     };
-    raise(FileError{std::string{place} + ": found " + std::visit(Describe{}, value_) + ", expected " +
-                    std::string{expected}});
+    raise<FileError>({place, ": found ", std::visit(Describe{}, value_), ", expected ", expected});
 }
 
 }  // namespace ctnn::inline CTNN_ISA
@@ -3170,8 +3204,7 @@ class JsonParser {
 
   private:
     [[noreturn]] void fail(std::size_t at, const std::string& found, std::string_view expected) const {
-        raise(FileError{std::string{source_} + ": offset " + std::to_string(first_offset_ + at) + ": found " + found +
-                        ", expected " + std::string{expected}});
+        raise<FileError>({source_, ": offset ", first_offset_ + at, ": found ", found, ", expected ", expected});
     }
     [[noreturn]] void fail(std::string_view expected) const { fail(at_, found(at_), expected); }
 
@@ -3398,9 +3431,9 @@ inline void expect_regular_file(const std::filesystem::path& path) {
     std::error_code ignored;
     const auto status = std::filesystem::status(path, ignored);
     if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
-        raise(FileError{path.string() + ": found a " +
-                        (std::filesystem::is_directory(status) ? "directory" : "special file") +
-                        ", expected a regular file"});
+        raise<FileError>({path.string(), ": found a ",
+                          (std::filesystem::is_directory(status) ? "directory" : "special file"),
+                          ", expected a regular file"});
     }
 }
 
@@ -3430,9 +3463,8 @@ class InputFile {
         const auto count = static_cast<std::uintmax_t>(stream_.gcount());
         if (stream_.bad()) { raise(detail::file_error(path_, "read", errno != 0 ? errno : EIO)); }
         if (count != out.size()) {
-            raise(FileError{path_.string() + ": offset " + std::to_string(offset_ + count) +
-                            ": found the end of the file, expected " + std::to_string(out.size() - count) +
-                            " bytes more"});
+            raise<FileError>({path_.string(), ": offset ", offset_ + count, ": found the end of the file, expected ",
+                              out.size() - count, " bytes more"});
         }
         offset_ += count;
     }
@@ -3541,7 +3573,7 @@ class TemporaryFile {
         if (!stream_) { fail("write"); }
         std::error_code error;
         std::filesystem::rename(path_, target_, error);
-        if (error) { raise(FileError{target_.string() + ": cannot replace: " + error.message()}); }
+        if (error) { raise<FileError>({target_.string(), ": cannot replace: ", error.message()}); }
         committed_ = true;
     }
 
@@ -3753,9 +3785,8 @@ struct TensorView {
         constexpr Dtype expected = dtype_of<std::ranges::range_value_t<Range>>();
         const auto to = std::as_writable_bytes(std::span{out});
         if (dtype != expected || data.size() != to.size()) {
-            raise(FileError{"tensor " + detail::shown(name) + ": found " + detail::shown(dtype, shape) + ", expected " +
-                            std::to_string(std::ranges::size(out)) + " elements of " +
-                            std::string{dtype_info(expected).name}});
+            raise<FileError>({"tensor ", detail::shown(name), ": found ", detail::shown(dtype, shape), ", expected ",
+                              std::ranges::size(out), " elements of ", dtype_info(expected).name});
         }
         std::ranges::copy(data, to.begin());
     }
@@ -3790,9 +3821,9 @@ struct SafetensorsFile {
                                             std::span<const std::int64_t> shape) const {
         const TensorView* tensor = find(name);
         if (tensor == nullptr || tensor->dtype != dtype || !std::ranges::equal(tensor->shape, shape)) {
-            raise(FileError{source + ": tensor " + detail::shown(name) + ": found " +
-                            (tensor ? detail::shown(tensor->dtype, tensor->shape) : "none of this name") +
-                            ", expected " + detail::shown(dtype, shape)});
+            raise<FileError>({source, ": tensor ", detail::shown(name), ": found ",
+                              (tensor ? detail::shown(tensor->dtype, tensor->shape) : "none of this name"),
+                              ", expected ", detail::shown(dtype, shape)});
         }
         return *tensor;
     }
@@ -3824,7 +3855,7 @@ inline TensorEntry parse_tensor_entry(const std::string& name, const Json& entry
     const auto& dtype_name = entry.field<std::string>("dtype", place);
     const auto known = std::ranges::find(dtype_infos, dtype_name, &DtypeInfo::name);
     if (known == dtype_infos.end()) {
-        raise(FileError{place + ": found the dtype " + shown(dtype_name) + ", expected one of BOOL, F4 … U64"});
+        raise<FileError>({place, ": found the dtype ", shown(dtype_name), ", expected one of BOOL, F4 … U64"});
     }
     dtype = static_cast<Dtype>(known - dtype_infos.begin());
 
@@ -3833,20 +3864,17 @@ inline TensorEntry parse_tensor_entry(const std::string& name, const Json& entry
     }
     const auto bytes = tensor_bytes(dtype, shape);
     if (!bytes) {
-        raise(FileError{place + ": found " + shown(dtype, shape) +
-                        ", expected dimensions of at least 0 whose product is a number of whole bytes below 2^61"});
+        raise<FileError>({place, ": found ", shown(dtype, shape),
+                          ", expected dimensions of at least 0 whose product is a number of whole bytes below 2^61"});
     }
 
     const auto& offsets = entry.field<Json::Array>("data_offsets", place);
-    if (offsets.size() != 2) {
-        raise(FileError{place + ": found " + std::to_string(offsets.size()) + " data_offsets, expected 2"});
-    }
+    if (offsets.size() != 2) { raise<FileError>({place, ": found ", offsets.size(), " data_offsets, expected 2"}); }
     result.begin = offsets[0].get<std::uint64_t>(place + ": data_offsets");
     result.end = offsets[1].get<std::uint64_t>(place + ": data_offsets");
     if (result.end < result.begin || result.end - result.begin != *bytes) {
-        raise(FileError{place + ": found data_offsets [" + std::to_string(result.begin) + ", " +
-                        std::to_string(result.end) + "], expected " + std::to_string(*bytes) + " bytes for " +
-                        shown(dtype, shape)});
+        raise<FileError>({place, ": found data_offsets [", result.begin, ", ", result.end, "], expected ", *bytes,
+                          " bytes for ", shown(dtype, shape)});
     }
     return result;
 }
@@ -3857,7 +3885,7 @@ inline TensorEntry parse_tensor_entry(const std::string& name, const Json& entry
 /// expected, for anything that is not a complete and gapless safetensors file.
 inline SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, std::string_view source_name) {
     SafetensorsFile file{std::string{source_name}, {}, {}};
-    const auto fail = [&](const std::string& what) { raise(FileError{file.source + ": " + what}); };
+    const auto fail = [&](const std::string& what) { raise<FileError>({file.source, ": ", what}); };
     if (bytes.size() < 8) { fail("found " + std::to_string(bytes.size()) + " bytes, expected at least 8"); }
 
     std::uint64_t header_size = 0;
@@ -3937,9 +3965,9 @@ inline SafetensorsImage lay_out_safetensors(std::span<const TensorView> tensors,
     for (const TensorView* tensor : order) {
         const auto bytes = tensor_bytes(tensor->dtype, tensor->shape);
         if (bytes != tensor->data.size() || tensor->name == metadata_key) {
-            raise(ArgumentError{"tensor " + shown(tensor->name) + ": found " + std::to_string(tensor->data.size()) +
-                                " bytes of data, expected those of " + shown(tensor->dtype, tensor->shape) +
-                                " and a name other than __metadata__"});
+            raise<ArgumentError>({"tensor ", shown(tensor->name), ": found ", tensor->data.size(),
+                                  " bytes of data, expected those of ", shown(tensor->dtype, tensor->shape),
+                                  " and a name other than __metadata__"});
         }
         header.emplace_back(tensor->name,
                             Json::Object{{"dtype", dtype_info(tensor->dtype).name},
@@ -3952,8 +3980,8 @@ inline SafetensorsImage lay_out_safetensors(std::span<const TensorView> tensors,
     std::string text = write_json(header);
     text.resize(round_up(8 + text.size(), block_alignment) - 8, ' ');  // aligned data can be used where they lie
     if (text.size() > safetensors_header_limit) {
-        raise(ArgumentError{"safetensors header: found " + std::to_string(text.size()) + " bytes, expected at most " +
-                            std::to_string(safetensors_header_limit)});
+        raise<ArgumentError>(
+            {"safetensors header: found ", text.size(), " bytes, expected at most ", safetensors_header_limit});
     }
     for (unsigned i = 0; i < 8; ++i) {
         image.header.push_back(static_cast<std::byte>(std::uint64_t{text.size()} >> 8 * i));
@@ -4059,9 +4087,7 @@ namespace ctnn::inline CTNN_ISA {
 /// positive. In one copy, or compilers inline the generator of random numbers into every loop over a tensor.
 CTNN_ONE_COPY inline double init_value(const Init& init, std::int64_t fan_in, std::int64_t fan_out, Random& stream) {
     const auto inverse = [](std::int64_t fan) {
-        if (fan < 1) {
-            raise(ArgumentError("initialiser: the fan is " + std::to_string(fan) + ", expected at least 1"));
-        }
+        if (fan < 1) { raise<ArgumentError>({"initialiser: the fan is ", fan, ", expected at least 1"}); }
         return 1.0 / static_cast<double>(fan);
     };
     const auto uniform = [&](double bound) { return bound * (2.0 * static_cast<double>(stream.uniform()) - 1.0); };
@@ -4077,7 +4103,7 @@ CTNN_ONE_COPY inline double init_value(const Init& init, std::int64_t fan_in, st
         case InitKind::dirac:
         case InitKind::pytorch_default: return uniform(std::sqrt(inverse(fan_in)));
     }
-    raise(ArgumentError("initialiser: unknown kind " + std::to_string(static_cast<int>(init.kind))));
+    raise<ArgumentError>({"initialiser: unknown kind ", static_cast<int>(init.kind)});
 }
 
 /// InitKind::dirac, once all values are drawn: torch.nn.init.dirac_ on the first `in` filters of each group, so that a
@@ -4488,9 +4514,7 @@ struct NativeArenas {
 /// The metadata of a key that a native file has. Throws FileError.
 inline const std::string& native_metadata(const SafetensorsFile& file, std::string_view key, std::string_view wanted) {
     const std::string* const found = file.find_metadata(key);
-    if (found == nullptr) {
-        raise(FileError{fmt::format("{}: found no metadata '{}', expected {}", file.source, key, wanted)});
-    }
+    if (found == nullptr) { raise<FileError>({file.source, ": found no metadata '", key, "', expected ", wanted}); }
     return *found;
 }
 
@@ -4504,8 +4528,8 @@ inline NativeArenas native_arenas(const SafetensorsFile& file, const NativeLayou
     const auto expect = [&](std::string_view key, std::string_view wanted, std::string_view because) {
         const std::string& found = native_metadata(file, key, shown(wanted));
         if (found != wanted) {
-            raise(FileError{fmt::format("{}: metadata '{}': found {}, expected {}{}", file.source, key, shown(found),
-                                        shown(wanted), because)});
+            raise<FileError>(
+                {file.source, ": metadata '", key, "': found ", shown(found), ", expected ", shown(wanted), because});
         }
     };
     expect("format", native_format, "");
@@ -4531,8 +4555,8 @@ inline void require_aligned(const SafetensorsFile& file, std::span<const std::by
                             std::span<const std::byte> arena) {
     const auto offset = static_cast<std::size_t>(arena.data() - bytes.data());
     if (offset % block_alignment != 0) {
-        raise(FileError{fmt::format("{}: tensor {}: found at offset {} of the file, expected a multiple of {}",
-                                    file.source, shown(name), offset, block_alignment)});
+        raise<FileError>({file.source, ": tensor ", shown(name), ": found at offset ", offset,
+                          " of the file, expected a multiple of ", block_alignment});
     }
 }
 
@@ -4687,8 +4711,8 @@ class StateDict {
                 });
             });
             if (!parameter && !buffer) {
-                raise(FileError(file.source + ": tensor " + detail::shown(tensor.name) + ": found " +
-                                detail::shown(tensor.dtype, tensor.shape) + ", expected none of this name"));
+                raise<FileError>({file.source, ": tensor ", detail::shown(tensor.name), ": found ",
+                                  detail::shown(tensor.dtype, tensor.shape), ", expected none of this name"});
             }
         }
     }
@@ -8075,8 +8099,8 @@ class Workspace {
           bytes_{memory} {
         const std::size_t needed = PlanType::bytes(batch, threads);
         if (memory.size() < needed || reinterpret_cast<std::uintptr_t>(memory.data()) % block_alignment != 0) {
-            raise(ArgumentError("workspace: found " + std::to_string(memory.size()) + " bytes, expected " +
-                                std::to_string(needed) + ", aligned to " + std::to_string(block_alignment)));
+            raise<ArgumentError>(
+                {"workspace: found ", memory.size(), " bytes, expected ", needed, ", aligned to ", block_alignment});
         }
     }
     Workspace(Workspace&&) noexcept = default;
@@ -8118,10 +8142,7 @@ class Workspace {
 
   private:
     static int at_least_one(const char* what, int value) {
-        if (value < 1) {
-            raise(ArgumentError(
-                std::string{what}.append(" is ").append(std::to_string(value)).append("; expected at least 1")));
-        }
+        if (value < 1) { raise<ArgumentError>({what, " is ", value, "; expected at least 1"}); }
         return value;
     }
 
@@ -8198,8 +8219,8 @@ StageIO<typename PlanType::value_type> stage_io(Workspace<PlanType>& workspace,
 template <class PlanType>
 void check_samples(const Workspace<PlanType>& workspace, int samples) {
     if (samples < 1 || samples > workspace.batch()) {
-        raise(ArgumentError("a batch of " + std::to_string(samples) + " samples; expected 1 to " +
-                            std::to_string(workspace.batch()) + ", the workspace's batch size"));
+        raise<ArgumentError>(
+            {"a batch of ", samples, " samples; expected 1 to ", workspace.batch(), ", the workspace's batch size"});
     }
 }
 
@@ -8221,9 +8242,9 @@ void check_norms(int samples) {
     constexpr std::size_t layer = norm_of_one_pixel<Net>();
     if constexpr (layer < Net::layer_count) {
         if (samples == 1) {
-            raise(ArgumentError("layer " + std::to_string(layer) +
-                                ", BatchNorm2d: a training pass of 1 sample has 1 value in each channel, expected at "
-                                "least 2; change the batch size, or drop the last batch"));
+            raise<ArgumentError>({"layer ", layer,
+                                  ", BatchNorm2d: a training pass of 1 sample has 1 value in each channel, expected at "
+                                  "least 2; change the batch size, or drop the last batch"});
         }
     }
 }
@@ -8450,8 +8471,7 @@ namespace detail {
 /// Number of rows of `classes` numbers. Throws ArgumentError where the size is no multiple.
 inline std::size_t rows_of(std::size_t size, int classes) {
     if (classes < 1 || size % static_cast<std::size_t>(classes) != 0) {
-        raise(ArgumentError(std::to_string(size) + " logits are no whole number of rows of " + std::to_string(classes) +
-                            " classes"));
+        raise<ArgumentError>({size, " logits are no whole number of rows of ", classes, " classes"});
     }
     return size / static_cast<std::size_t>(classes);
 }
@@ -8466,8 +8486,7 @@ inline void check_labels(std::size_t rows, const Labels& labels, int classes) {
         }
         for (std::size_t i = 0; i < rows; ++i) {
             if (list[i] < 0 || list[i] >= classes) {
-                raise(ArgumentError("label of sample " + std::to_string(i) + " is " + std::to_string(list[i]) +
-                                    ", expected 0 to " + std::to_string(classes - 1)));
+                raise<ArgumentError>({"label of sample ", i, " is ", list[i], ", expected 0 to ", classes - 1});
             }
         }
     };
@@ -8475,15 +8494,14 @@ inline void check_labels(std::size_t rows, const Labels& labels, int classes) {
     if (!labels.mixed()) { return; }
     check(labels.second);
     if (!(labels.mix >= 0.0 && labels.mix <= 1.0)) {
-        raise(ArgumentError("the share of mixed labels is " + std::to_string(labels.mix) + ", expected 0 to 1"));
+        raise<ArgumentError>({"the share of mixed labels is ", labels.mix, ", expected 0 to 1"});
     }
 }
 
 /// Throws ArgumentError unless a gradient is empty or of its output's size.
 inline void check_gradient(std::size_t gradient, std::size_t outputs) {
     if (gradient != 0 && gradient != outputs) {
-        raise(ArgumentError("the gradient has " + std::to_string(gradient) + " elements, the logits " +
-                            std::to_string(outputs)));
+        raise<ArgumentError>({"the gradient has ", gradient, " elements, the logits ", outputs});
     }
 }
 
@@ -8530,7 +8548,7 @@ struct CrossEntropy {
     /// Throws ArgumentError.
     void validate() const {
         if (!(label_smoothing >= 0.0 && label_smoothing <= 1.0)) {
-            raise(ArgumentError("label_smoothing is " + std::to_string(label_smoothing) + ", expected 0 to 1"));
+            raise<ArgumentError>({"label_smoothing is ", label_smoothing, ", expected 0 to 1"});
         }
         for (const double w : class_weights) {
             if (!(std::isfinite(w) && w >= 0.0)) {
@@ -8542,8 +8560,8 @@ struct CrossEntropy {
     /// Throws ArgumentError where there are class weights, but not one a class.
     void check_classes(int classes) const {
         if (!class_weights.empty() && class_weights.size() != static_cast<std::size_t>(classes)) {
-            raise(ArgumentError(std::to_string(class_weights.size()) + " class weights, expected one for each of " +
-                                std::to_string(classes) + " classes"));
+            raise<ArgumentError>(
+                {class_weights.size(), " class weights, expected one for each of ", classes, " classes"});
         }
     }
     [[nodiscard]] double weight(std::int32_t label) const {
@@ -8708,8 +8726,8 @@ template <class T>
 LossSum mse_to(std::span<const T> outputs, std::span<const T> targets, int samples, std::span<T> d,
                int threads = default_threads(), double divisor = 0.0) {
     if (targets.size() != outputs.size() || samples < 1 || outputs.size() % static_cast<std::size_t>(samples) != 0) {
-        raise(ArgumentError("MSE: " + std::to_string(targets.size()) + " targets for " +
-                            std::to_string(outputs.size()) + " outputs of " + std::to_string(samples) + " samples"));
+        raise<ArgumentError>(
+            {"MSE: ", targets.size(), " targets for ", outputs.size(), " outputs of ", samples, " samples"});
     }
     const auto rows = static_cast<std::size_t>(samples);
     const std::size_t width = outputs.size() / rows;
@@ -8733,8 +8751,7 @@ template <bool Log, class T>
 void softmax_rows(std::span<const T> logits, int classes, std::span<T> out, int threads) {
     const auto rows = static_cast<int>(rows_of(logits.size(), classes));
     if (out.size() != logits.size()) {
-        raise(ArgumentError("softmax: the output has " + std::to_string(out.size()) + " elements, the logits " +
-                            std::to_string(logits.size())));
+        raise<ArgumentError>({"softmax: the output has ", out.size(), " elements, the logits ", logits.size()});
     }
     const auto width = static_cast<std::size_t>(classes);
     parallel_for(rows, threads_for(logits.size(), threads), [&](int i, int) {
@@ -9022,19 +9039,17 @@ template <class Net>
 void check_lr_scales(std::span<const LrScale> scales) {
     for (const LrScale& scale : scales) {
         if (!(std::isfinite(scale.factor) && scale.factor >= 0.0) || scale.from_epoch < 0) {
-            raise(ArgumentError(
-                fmt::format("lr_scales: '{}' has factor {} from epoch {}, expected finite numbers, at least 0",
-                            scale.tensors, scale.factor, scale.from_epoch)));
+            raise<ArgumentError>({"lr_scales: '", scale.tensors, "' has factor ", scale.factor, " from epoch ",
+                                  scale.from_epoch, ", expected finite numbers, at least 0"});
         }
         bool known = false;
         for (const ParameterSlot& slot : ParameterLayout<Net>::slots) {
             known = known || detail::applies<Net>(scale, slot);
         }
         if (!known) {
-            raise(ArgumentError(
-                fmt::format("lr_scales: no tensor is '{}', expected a name such as '{}' or a kind of layer such as "
-                            "'Conv2d.bias'",
-                            scale.tensors, ParameterLayout<Net>::slots[0].name.view())));
+            raise<ArgumentError>({"lr_scales: no tensor is '", scale.tensors, "', expected a name such as '",
+                                  ParameterLayout<Net>::slots[0].name.view(),
+                                  "' or a kind of layer such as 'Conv2d.bias'"});
         }
     }
 }
@@ -9066,8 +9081,8 @@ namespace detail {
 inline void require_setting(std::string_view where, std::string_view what, double value,
                             double below = std::numeric_limits<double>::infinity()) {
     if (std::isfinite(value) && value >= 0.0 && value < below) { return; }
-    raise(ArgumentError(fmt::format("{}: {} is {}, expected a finite number, at least 0{}", where, what, value,
-                                    std::isfinite(below) ? fmt::format(" and below {}", below) : "")));
+    raise<ArgumentError>({where, ": ", what, " is ", value, ", expected a finite number, at least 0",
+                          std::isfinite(below) ? fmt::format(" and below {}", below) : ""});
 }
 
 }  // namespace detail
@@ -9085,7 +9100,7 @@ struct Sgd {
     void validate() const {
         detail::require_setting("SGD", "momentum", momentum);
         detail::require_setting("SGD", "weight_decay", weight_decay);
-        if (nesterov && momentum == 0.0) { raise(ArgumentError("SGD: nesterov needs a momentum above 0, found 0")); }
+        if (nesterov && momentum == 0.0) { raise<ArgumentError>({"SGD: nesterov needs a momentum above 0, found 0"}); }
     }
 };
 
@@ -9334,7 +9349,7 @@ namespace detail {
 
 /// `what` with its verb: "loss is".
 [[noreturn]] inline void throw_not_finite(std::int64_t step, const char* what, const std::string& where) {
-    raise(NumericError(fmt::format("step {}: the {} not finite; {}", std::to_string(step), what, where)));
+    raise<NumericError>({"step ", step, ": the ", what, " not finite; ", where});
 }
 
 /// "features.3.weight (layer 4, Conv2d)".
@@ -9520,7 +9535,7 @@ auto named(const Names& names, std::string_view what, std::string_view text) {
         if (known == text) { return value; }
         (valid += valid.empty() ? "" : ", ") += known;
     }
-    raise(ArgumentError(fmt::format("unknown {} '{}', expected one of {}", what, text, valid)));
+    raise<ArgumentError>({"unknown ", what, " '", text, "', expected one of ", valid});
 }
 }  // namespace detail
 
@@ -9565,7 +9580,7 @@ struct Schedule {
     /// Throws ArgumentError that names the first setting outside its range.
     void validate() const {
         const auto require = [](bool good, std::string_view what, double value, std::string_view range) {
-            if (!good) { raise(ArgumentError(fmt::format("schedule: {} is {}, expected {}", what, value, range))); }
+            if (!good) { raise<ArgumentError>({"schedule: ", what, " is ", value, ", expected ", range}); }
         };
         const auto positive = [](double x) { return std::isfinite(x) && x > 0.0; };
         require(std::isfinite(lr) && lr >= 0.0, "lr", lr, "a finite number, at least 0");
@@ -9691,13 +9706,13 @@ std::string setting_text(const Value& value) {
 template <class Value>
 void parse_setting(std::string_view text, Value& to) {
     if constexpr (std::is_same_v<Value, bool>) {
-        if (text != "0" && text != "1") { raise(ArgumentError(fmt::format("found '{}', expected 0 or 1", text))); }
+        if (text != "0" && text != "1") { raise<ArgumentError>({"found '", text, "', expected 0 or 1"}); }
         to = text == "1";
     } else if constexpr (std::is_arithmetic_v<Value>) {
         Value number{};
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
         if (error != std::errc{} || end != text.data() + text.size()) {
-            raise(ArgumentError(fmt::format("found '{}', expected a number", text)));
+            raise<ArgumentError>({"found '", text, "', expected a number"});
         }
         to = number;
     } else if constexpr (std::is_enum_v<Value>) {
@@ -9705,7 +9720,7 @@ void parse_setting(std::string_view text, Value& to) {
     } else if constexpr (std::is_same_v<Value, LrScale>) {
         const std::size_t equals = text.find('='), at = text.find('@', equals);
         if (equals == std::string_view::npos || equals == 0) {
-            raise(ArgumentError(fmt::format("found '{}', expected NAME=FACTOR or NAME=FACTOR@EPOCH", text)));
+            raise<ArgumentError>({"found '", text, "', expected NAME=FACTOR or NAME=FACTOR@EPOCH"});
         }
         LrScale scale{std::string{text.substr(0, equals)}};
         parse_setting(text.substr(equals + 1, at == std::string_view::npos ? at : at - equals - 1), scale.factor);
@@ -9718,13 +9733,13 @@ void parse_setting(std::string_view text, Value& to) {
             parse_setting(text.substr(0, comma), list.emplace_back());
             if (comma == std::string_view::npos) { break; }
             text.remove_prefix(comma + 1);
-            if (text.empty()) { raise(ArgumentError("found a comma at the end of a list, expected an element")); }
+            if (text.empty()) { raise<ArgumentError>({"found a comma at the end of a list, expected an element"}); }
         }
         to = std::move(list);
     } else {
         using Choice = detail::ChoiceTraits<Value>;
         if (!Choice::choose(text, to)) {
-            raise(ArgumentError(fmt::format("found '{}', expected one of {}", text, Choice::names())));
+            raise<ArgumentError>({"found '", text, "', expected one of ", Choice::names()});
         }
     }
 }
@@ -9760,13 +9775,11 @@ struct TrainerSettings {
         std::visit([](const auto& l) { l.validate(); }, loss);
         std::visit([](const auto& o) { o.validate(); }, optimizer);
         schedule.validate();
-        if (batch_size < 1) { raise(ArgumentError(fmt::format("batch size is {}; expected at least 1", batch_size))); }
-        if (micro_batch < 0) {
-            raise(ArgumentError(fmt::format("micro_batch is {}, expected at least 0", micro_batch)));
-        }
-        if (ema_every < 1) { raise(ArgumentError(fmt::format("ema_every is {}, expected at least 1", ema_every))); }
+        if (batch_size < 1) { raise<ArgumentError>({"batch size is ", batch_size, "; expected at least 1"}); }
+        if (micro_batch < 0) { raise<ArgumentError>({"micro_batch is ", micro_batch, ", expected at least 0"}); }
+        if (ema_every < 1) { raise<ArgumentError>({"ema_every is ", ema_every, ", expected at least 1"}); }
         if (skip_nonfinite < 0) {
-            raise(ArgumentError(fmt::format("skip_nonfinite is {}, expected at least 0", skip_nonfinite)));
+            raise<ArgumentError>({"skip_nonfinite is ", skip_nonfinite, ", expected at least 0"});
         }
         detail::require_setting("trainer", "clip_norm", clip_norm);
         detail::require_setting("trainer", "ema_decay", ema_decay, 1.0);
@@ -9907,7 +9920,7 @@ class Trainer {
     /// The same with targets, [sample][output], for the loss Mse.
     StepResult step(const T* images, std::span<const T> targets, const std::uint32_t* ids, double lr) {
         const std::size_t samples = detail::rows_of(targets.size(), Net::classes);
-        if (!std::holds_alternative<Mse>(settings_.loss)) { raise(ArgumentError("only Mse takes targets")); }
+        if (!std::holds_alternative<Mse>(settings_.loss)) { raise<ArgumentError>({"only Mse takes targets"}); }
         return step_to(images, {{}, targets, static_cast<double>(samples)}, samples, ids, lr);
     }
 
@@ -10026,8 +10039,8 @@ class Trainer {
     StepResult step_to(const T* images, const Targets& targets, std::size_t samples, const std::uint32_t* ids,
                        double lr) {
         if (samples < 1 || samples > places_.size()) {
-            raise(ArgumentError("a batch of " + std::to_string(samples) + " samples; expected 1 to " +
-                                std::to_string(places_.size()) + ", the trainer's batch size"));
+            raise<ArgumentError>(
+                {"a batch of ", samples, " samples; expected 1 to ", places_.size(), ", the trainer's batch size"});
         }
         check_passes(samples);
         // Samples without ids are told apart by the step, so that no two steps draw the same masks.
@@ -10208,7 +10221,7 @@ struct MetadataReader {
     [[nodiscard]] const std::string& text(const char* key) const {
         const std::string* value = file.find_metadata(key);
         if (value == nullptr) {
-            raise(FileError(file.source + ": no metadata '" + key + "'; expected a trainer's state"));
+            raise<FileError>({file.source, ": no metadata '", key, "'; expected a trainer's state"});
         }
         return *value;
     }
@@ -10219,7 +10232,7 @@ struct MetadataReader {
         try {
             parse_setting(text(key), to);
         } catch (const ArgumentError& error) {
-            raise(FileError(file.source + ": metadata '" + key + "': " + error.what()));
+            raise<FileError>({file.source, ": metadata '", key, "': ", error.what()});
         }
 #else
         parse_setting(text(key), to);
@@ -10229,8 +10242,7 @@ struct MetadataReader {
     [[nodiscard]] bool lacks(const char* key) const { return is_later_key(key) && file.find_metadata(key) == nullptr; }
     void expect(const char* key, const std::string& expected) const {
         if (text(key) != expected) {
-            raise(FileError(file.source + ": metadata '" + key + "' is '" + text(key) + "'; expected '" + expected +
-                            "'"));
+            raise<FileError>({file.source, ": metadata '", key, "' is '", text(key), "'; expected '", expected, "'"});
         }
     }
 };
@@ -10404,9 +10416,9 @@ inline CifarLayout cifar100_layout() { return {{20, 100}, cifar100_normalization
 inline InputFile open_cifar(const CifarLayout& layout, const std::filesystem::path& path, std::size_t records) {
     InputFile file{path};
     if (file.size() != records * layout.record()) {
-        raise(FileError{fmt::format("{}: found {} bytes, expected {} ({} records of {} and {} pixels)", path.string(),
-                                    file.size(), records * layout.record(), records,
-                                    layout.labels.size() == 1 ? "a label" : "two labels", cifar_pixels)});
+        raise<FileError>({path.string(), ": found ", file.size(), " bytes, expected ", records * layout.record(), " (",
+                          records, " records of ", layout.labels.size() == 1 ? "a label" : "two labels", " and ",
+                          cifar_pixels, " pixels)"});
     }
     return file;
 }
@@ -10425,9 +10437,8 @@ inline Dataset read_cifar(const CifarLayout& layout, std::span<InputFile> files,
                 std::byte byte{};
                 file.read({&byte, 1});
                 if (std::to_integer<int>(byte) >= layout.labels[i]) {
-                    raise(FileError{fmt::format("{}: offset {}: found the label {}, expected 0 to {}",
-                                                file.path().string(), offset + i, std::to_integer<int>(byte),
-                                                layout.labels[i] - 1)});
+                    raise<FileError>({file.path().string(), ": offset ", offset + i, ": found the label ",
+                                      std::to_integer<int>(byte), ", expected 0 to ", layout.labels[i] - 1});
                 }
                 *label = std::to_integer<std::uint16_t>(byte);
             }
@@ -10458,8 +10469,7 @@ inline std::vector<std::string> read_cifar_class_names(const std::filesystem::pa
     if (!std::filesystem::exists(path, ignored)) { return standard; }
     auto names = read_names(path);
     if (names.size() != standard.size()) {
-        raise(FileError{
-            fmt::format("{}: found {} class names, expected {}", path.string(), names.size(), standard.size())});
+        raise<FileError>({path.string(), ": found ", names.size(), " class names, expected ", standard.size()});
     }
     return names;
 }
@@ -10467,7 +10477,7 @@ inline std::vector<std::string> read_cifar_class_names(const std::filesystem::pa
 inline void require_cifar_directory(const std::filesystem::path& directory, const char* what) {
     std::error_code ignored;
     if (!std::filesystem::is_directory(directory, ignored)) {
-        raise(FileError{fmt::format("{}: found no directory, expected one with {}", directory.string(), what)});
+        raise<FileError>({directory.string(), ": found no directory, expected one with ", what});
     }
 }
 
@@ -10552,7 +10562,7 @@ void append_array(std::string& out, std::string_view name, std::span<const T> va
                        std::is_same_v<T, float> ? "float" : "double", name);
     for (std::size_t i = 0; i < values.size(); ++i) {
         if (!std::isfinite(values[i])) {
-            raise(NumericError{fmt::format("{}: found {} at {}, expected finite numbers", name, values[i], i)});
+            raise<NumericError>({name, ": found ", values[i], " at ", i, ", expected finite numbers"});
         }
         out += i % 8 == 0 ? "\n    " : " ";
         append_literal(out, values[i]);
@@ -10576,7 +10586,7 @@ template <Network Net, class T>
 std::string embed(const Model<Net, T>& model, const ModelInfo& info, std::string_view name) {
     using Layout = ParameterLayout<Net>;
     if (!detail::is_identifier(name)) {
-        raise(ArgumentError{fmt::format("header: found the name {}, expected a C++ identifier", detail::shown(name))});
+        raise<ArgumentError>({"header: found the name ", detail::shown(name), ", expected a C++ identifier"});
     }
     const char* const type = std::is_same_v<T, float> ? "float" : "double";
     std::string out = fmt::format(
@@ -10702,7 +10712,7 @@ inline std::string hex_text(const std::string& name, const TensorView& tensor) {
 inline std::vector<std::byte> read_hex(const std::filesystem::path& path, const std::string& name,
                                        const TensorView& expected) {
     const auto fail = [&](int line, const std::string& found, const std::string& wanted) {
-        raise(FileError{fmt::format("{}: line {}: found {}, expected {}", path.string(), line, found, wanted)});
+        raise<FileError>({path.string(), ": line ", line, ": found ", found, ", expected ", wanted});
     };
     const std::vector<std::byte> bytes = read_file(path);
     std::string_view text{reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -10752,7 +10762,7 @@ void save_hex_weights(const std::filesystem::path& directory, const Model<Net, T
     }
     std::error_code error;
     std::filesystem::create_directories(directory, error);
-    if (error) { raise(FileError{directory.string() + ": cannot create the directory: " + error.message()}); }
+    if (error) { raise<FileError>({directory.string(), ": cannot create the directory: ", error.message()}); }
     StateDict<Net, T> state;
     state.add_arena(model.parameters().span());
     state.add_buffers(model.buffers());
@@ -10784,8 +10794,8 @@ void load_hex_weights(const std::filesystem::path& directory, Model<Net, T>& mod
             return std::filesystem::exists(detail::hex_path(directory, name), ignored);
         };
         if (is_there(numbered[0]) && is_there(chosen[0])) {
-            raise(FileError{fmt::format("{}: found both {}.weights and {}.weights, expected names of one kind",
-                                        directory.string(), numbered[0], chosen[0])});
+            raise<FileError>({directory.string(), ": found both ", numbered[0], ".weights and ", chosen[0],
+                              ".weights, expected names of one kind"});
         }
         if (is_there(numbered[0])) { chosen = numbered; }
     }
@@ -10907,7 +10917,7 @@ inline std::vector<std::byte> idx_header(std::uint8_t type, std::span<const std:
 /// Reads a file's bytes: two zeros, the element type, the rank, big-endian u32 dimensions, big-endian elements. Throws
 /// FileError that names `source` and the offset for a wrong magic, a type that is none, and a length that does not fit.
 inline IdxArray parse_idx(std::span<const std::byte> bytes, std::string source) {
-    const auto fail = [&](const std::string& what) { raise(FileError{source + ": " + what}); };
+    const auto fail = [&](const std::string& what) { raise<FileError>({source, ": ", what}); };
     if (bytes.size() < 4) { fail(fmt::format("found {} bytes, expected at least 4", bytes.size())); }
     const std::uint32_t magic = detail::read_u32(bytes);
     const std::size_t element = detail::idx_element_size(magic >> 8);
@@ -10997,26 +11007,25 @@ inline void append_idx(Dataset& set, const IdxArray& images, const IdxArray& lab
         images, 3, 4, "images: type 08 (bytes) and rank 3 (image, row, column) or 4 (image, channel, row, column)");
     const auto classes = detail::require_labels(labels);
     if (labels.dims[0] != images.dims[0]) {
-        raise(FileError{fmt::format("{}: offset 4: found {} labels, expected {} as in {}", labels.source,
-                                    labels.dims[0], images.dims[0], images.source)});
+        raise<FileError>({labels.source, ": offset 4: found ", labels.dims[0], " labels, expected ", images.dims[0],
+                          " as in ", images.source});
     }
     const std::size_t axis = images.dims.size() - 2;  // of the rows
     const std::array<std::uint32_t, 3> sizes{axis == 2 ? images.dims[1] : 1, images.dims[axis], images.dims[axis + 1]};
     const auto size = detail::idx_bytes(sizes, 1);
     if (!size || *size < 1 || *size > static_cast<std::uint64_t>(std::numeric_limits<int>::max())) {
-        raise(FileError{fmt::format("{}: offset 8: found images of {}, expected 1 to 2^31 - 1 bytes each",
-                                    images.source, detail::shown(sizes))});
+        raise<FileError>({images.source, ": offset 8: found images of ", detail::shown(sizes),
+                          ", expected 1 to 2^31 - 1 bytes each"});
     }
     const Shape shape{static_cast<int>(sizes[0]), static_cast<int>(sizes[1]), static_cast<int>(sizes[2])};
     if (set.size() != 0 && set.shape != shape) {
-        raise(FileError{fmt::format("{}: offset 8: found images of {}, expected {}x{}x{} as before", images.source,
-                                    detail::shown(sizes), set.shape.channels, set.shape.height, set.shape.width)});
+        raise<FileError>({images.source, ": offset 8: found images of ", detail::shown(sizes), ", expected ",
+                          set.shape.channels, "x", set.shape.height, "x", set.shape.width, " as before"});
     }
     const auto wrong = std::ranges::find_if(classes, [&](auto label) { return label >= set.class_names.size(); });
     if (wrong != classes.end()) {
-        raise(FileError{fmt::format("{}: offset {}: found the label {}, expected 0 to {}", labels.source,
-                                    8 + (wrong - classes.begin()), *wrong,
-                                    static_cast<std::int64_t>(set.class_names.size()) - 1)});
+        raise<FileError>({labels.source, ": offset ", 8 + (wrong - classes.begin()), ": found the label ", *wrong,
+                          ", expected 0 to ", static_cast<std::int64_t>(set.class_names.size()) - 1});
     }
     set.shape = shape;
     set.pixels.insert(set.pixels.end(), pixels.begin(), pixels.end());
@@ -11032,7 +11041,7 @@ inline void write_idx_images(const std::filesystem::path& images, const std::fil
     const auto classes = std::span{set.labels}.subspan(first, count);
     std::vector<std::uint8_t> bytes;
     for (const std::uint16_t label : classes) {
-        if (label > 255) { raise(ArgumentError{fmt::format("IDX: found the label {}, expected at most 255", label)}); }
+        if (label > 255) { raise<ArgumentError>({"IDX: found the label ", label, ", expected at most 255"}); }
         bytes.push_back(static_cast<std::uint8_t>(label));
     }
     const std::array dims{n, static_cast<std::uint32_t>(set.shape.channels),
@@ -12136,9 +12145,7 @@ class Metrics {
   public:
     /// Throws ArgumentError on fewer than one class.
     explicit Metrics(int classes) : classes_{classes} {
-        if (classes < 1) {
-            raise(ArgumentError("metrics: " + std::to_string(classes) + " classes, expected at least 1"));
-        }
+        if (classes < 1) { raise<ArgumentError>({"metrics: ", classes, " classes, expected at least 1"}); }
         confusion_.resize(static_cast<std::size_t>(classes) * static_cast<std::size_t>(classes));
         samples_of_.resize(static_cast<std::size_t>(classes));
     }
@@ -12174,8 +12181,7 @@ class Metrics {
     /// Adds what another counted. Throws ArgumentError where the numbers of classes differ.
     void merge(const Metrics& other) {
         if (other.classes_ != classes_) {
-            raise(ArgumentError("metrics: " + std::to_string(other.classes_) + " classes cannot be merged into " +
-                                std::to_string(classes_)));
+            raise<ArgumentError>({"metrics: ", other.classes_, " classes cannot be merged into ", classes_});
         }
         for (std::size_t i = 0; i < confusion_.size(); ++i) { confusion_[i] += other.confusion_[i]; }
         for (std::size_t i = 0; i < samples_of_.size(); ++i) { samples_of_[i] += other.samples_of_[i]; }
@@ -12197,8 +12203,7 @@ class Metrics {
     [[nodiscard]] std::int64_t confusion(int truth, int predicted) const {
         for (const int c : {truth, predicted}) {
             if (c < 0 || c >= classes_) {
-                raise(ArgumentError("metrics: class " + std::to_string(c) + ", expected 0 to " +
-                                    std::to_string(classes_ - 1)));
+                raise<ArgumentError>({"metrics: class ", c, ", expected 0 to ", classes_ - 1});
             }
         }
         return at(truth, predicted);
@@ -12249,8 +12254,7 @@ class Metrics {
 
 namespace ctnn::inline CTNN_ISA {
 
-/// How predict and evaluate look at an image.
-/// Other views of an image whose logits are averaged with the image's own.
+/// How predict and evaluate look at an image: other views whose logits are averaged with the image's own.
 struct EvaluateOptions {
     bool flip = false;  ///< every view's mirror image too
     /// If not 0, the image moved by so many pixels to the upper left and to the lower right (shift_images): the two
@@ -12336,8 +12340,8 @@ template <class AnyModel, Network Net>
 Metrics evaluate(const AnyModel& model, const Dataset& data, std::vector<std::uint32_t> indices,
                  Workspace<Inference<Net, float>>& workspace, const EvaluateOptions& options = {}) {
     if (data.classes() > Net::classes) {
-        raise(ArgumentError{"the data set has " + std::to_string(data.classes()) +
-                            " classes, expected at most the network's " + std::to_string(Net::classes)});
+        raise<ArgumentError>(
+            {"the data set has ", data.classes(), " classes, expected at most the network's ", Net::classes});
     }
     BatchLoader loader{data, std::move(indices), {.batch_size = workspace.batch(), .shuffle = false}};
     return evaluate(model, loader, workspace, options);

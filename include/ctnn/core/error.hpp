@@ -1,10 +1,15 @@
 // The exceptions of ctnn. Every message is one line that names the place, what was found and what was expected.
 #pragma once
 
+#include <charconv>
+#include <concepts>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include <ctnn/core/config.hpp>
 
@@ -41,6 +46,58 @@ template <class E>
     std::fprintf(stderr, "error: %s\n", error.what());
     std::abort();
 #endif
+}
+
+namespace detail {
+
+/// A piece of a message: text that outlives the message's making, or a number in its shortest form.
+class MessagePart {
+  public:
+    template <std::convertible_to<std::string_view> Text>
+    MessagePart(const Text& text) : text_{text} {}
+    template <std::signed_integral Number>
+    MessagePart(Number number) : kind_{Kind::integer}, integer_{number} {}
+    template <std::unsigned_integral Number>
+    MessagePart(Number number) : kind_{Kind::natural}, natural_{number} {}
+    MessagePart(float number) : kind_{Kind::single}, real_{number} {}
+    MessagePart(double number) : kind_{Kind::real}, real_{number} {}
+    MessagePart(char) = delete;  // text or a number?
+    MessagePart(bool) = delete;
+
+    void append_to(std::string& message) const {
+        char digits[32];
+        char* const last = digits + sizeof(digits);
+        char* end = digits;
+        switch (kind_) {
+            case Kind::text: message.append(text_); break;
+            case Kind::integer: end = std::to_chars(digits, last, integer_).ptr; break;
+            case Kind::natural: end = std::to_chars(digits, last, natural_).ptr; break;
+            case Kind::single: end = std::to_chars(digits, last, static_cast<float>(real_)).ptr; break;
+            case Kind::real: end = std::to_chars(digits, last, real_).ptr; break;
+        }
+        message.append(digits, end);
+    }
+
+  private:
+    enum class Kind : char { text, integer, natural, single, real };
+    Kind kind_ = Kind::text;
+    std::string_view text_;
+    union {
+        std::int64_t integer_ = 0;
+        std::uint64_t natural_;
+        double real_;
+    };
+};
+
+}  // namespace detail
+
+/// Throws an E whose message is made of the parts: raise<ArgumentError>({"found ", n, " samples, expected ", m}). One
+/// copy of this serves all: put together where they are thrown, messages were a tenth of a program's code.
+template <class E>
+[[noreturn, gnu::cold]] CTNN_ONE_COPY void raise(std::initializer_list<detail::MessagePart> parts) {
+    std::string message;
+    for (const detail::MessagePart& part : parts) { part.append_to(message); }
+    raise(E{message});
 }
 
 }  // namespace ctnn::inline CTNN_ISA

@@ -19,9 +19,7 @@ namespace ctnn::inline CTNN_ISA {
 /// positive. In one copy, or compilers inline the generator of random numbers into every loop over a tensor.
 CTNN_ONE_COPY inline double init_value(const Init& init, std::int64_t fan_in, std::int64_t fan_out, Random& stream) {
     const auto inverse = [](std::int64_t fan) {
-        if (fan < 1) {
-            raise(ArgumentError("initialiser: the fan is " + std::to_string(fan) + ", expected at least 1"));
-        }
+        if (fan < 1) { raise<ArgumentError>({"initialiser: the fan is ", fan, ", expected at least 1"}); }
         return 1.0 / static_cast<double>(fan);
     };
     const auto uniform = [&](double bound) { return bound * (2.0 * static_cast<double>(stream.uniform()) - 1.0); };
@@ -37,7 +35,7 @@ CTNN_ONE_COPY inline double init_value(const Init& init, std::int64_t fan_in, st
         case InitKind::dirac:
         case InitKind::pytorch_default: return uniform(std::sqrt(inverse(fan_in)));
     }
-    raise(ArgumentError("initialiser: unknown kind " + std::to_string(static_cast<int>(init.kind))));
+    raise<ArgumentError>({"initialiser: unknown kind ", static_cast<int>(init.kind)});
 }
 
 /// InitKind::dirac, once all values are drawn: torch.nn.init.dirac_ on the first `in` filters of each group, so that a

@@ -8,8 +8,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <fmt/format.h>
-
 #include <ctnn/core/error.hpp>
 #include <ctnn/core/random.hpp>
 #include <ctnn/core/shape.hpp>
@@ -44,9 +42,7 @@ struct Augmentation {
     /// Throws ArgumentError for a value out of range.
     void validate() const {
         const auto expect = [](bool good, const char* what, double value, const char* expected) {
-            if (!good) {
-                raise(ArgumentError{fmt::format("augmentation: {} is {}, expected {}", what, value, expected)});
-            }
+            if (!good) { raise<ArgumentError>({"augmentation: ", what, " is ", value, ", expected ", expected}); }
         };
         expect(scale_min > 0 && scale_min <= 1, "scale_min", scale_min, "more than 0 and at most 1");
         expect(scale_max >= scale_min && scale_max <= 1, "scale_max", scale_max, "scale_min to 1");

@@ -25,8 +25,7 @@ struct ImageView {
     ImageView(std::span<const std::uint8_t> planes, Shape of)
         : data{planes.data()}, shape{of}, plane_stride{std::ptrdiff_t{of.height} * of.width}, row_stride{of.width} {
         if (static_cast<std::int64_t>(planes.size()) != of.size()) {
-            raise(ArgumentError{"image: " + std::to_string(planes.size()) + " bytes, expected " +
-                                std::to_string(of.size())});
+            raise<ArgumentError>({"image: ", planes.size(), " bytes, expected ", of.size()});
         }
     }
 
@@ -45,8 +44,7 @@ struct ImageView {
     /// channels.
     [[nodiscard]] ImageView with_channels(int channels) const {
         if (shape.channels != channels && shape.channels != 1) {
-            raise(ArgumentError{"image: " + std::to_string(shape.channels) + " channels, expected " +
-                                std::to_string(channels)});
+            raise<ArgumentError>({"image: ", shape.channels, " channels, expected ", channels});
         }
         ImageView view = *this;
         if (shape.channels != channels) { view.plane_stride = 0; }

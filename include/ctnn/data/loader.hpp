@@ -132,8 +132,8 @@ class BatchLoader {
         const auto text = [](Shape s) {
             return std::to_string(s.channels) + "x" + std::to_string(s.height) + "x" + std::to_string(s.width);
         };
-        raise(ArgumentError{"batch loader: batches are " + text(shape_) + ", expected the " + text(input) +
-                            " of the network's input"});
+        raise<ArgumentError>(
+            {"batch loader: batches are ", text(shape_), ", expected the ", text(input), " of the network's input"});
     }
     [[nodiscard]] const LoaderOptions& options() const { return options_; }
 
@@ -189,16 +189,15 @@ class BatchLoader {
             }
 #if defined(__cpp_exceptions)
         } catch (const std::system_error& error) {
-            raise(Error{"batch loader: cannot start thread " + std::to_string(threads_.size() + 1) + " of " +
-                        std::to_string(workers_.size()) + ": " + error.what() +
-                        "; expected memory and processes for it (ulimit -v, -u)"});
+            raise<Error>({"batch loader: cannot start thread ", threads_.size() + 1, " of ", workers_.size(), ": ",
+                          error.what(), "; expected memory and processes for it (ulimit -v, -u)"});
         }
 #endif
     }
 
     template <class Value>
     [[noreturn]] static void fail(const std::string& what, Value value, const std::string& expected) {
-        raise(ArgumentError{"batch loader: " + what + " is " + std::to_string(value) + ", expected " + expected});
+        raise<ArgumentError>({"batch loader: ", what, " is ", value, ", expected ", expected});
     }
 
     /// Of valid options.
@@ -206,7 +205,8 @@ class BatchLoader {
         options.validate();
         const Shape shape = options.shape == Shape{} ? source.shape() : options.shape;
         if (shape == Shape{}) {
-            raise(ArgumentError{"batch loader: the images differ in shape, expected options with the batches' shape"});
+            raise<ArgumentError>(
+                {"batch loader: the images differ in shape, expected options with the batches' shape"});
         }
         return shape;
     }

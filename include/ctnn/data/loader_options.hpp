@@ -7,8 +7,6 @@
 #include <string>
 #include <type_traits>
 
-#include <fmt/format.h>
-
 #include <ctnn/core/error.hpp>
 #include <ctnn/core/shape.hpp>
 #include <ctnn/data/augment.hpp>
@@ -40,9 +38,7 @@ struct LoaderOptions {
     /// Throws ArgumentError for a value out of range.
     void validate() const {
         const auto expect = [](bool good, const char* what, auto value, const std::string& expected) {
-            if (!good) {
-                raise(ArgumentError{fmt::format("batch loader: {} is {}, expected {}", what, value, expected)});
-            }
+            if (!good) { raise<ArgumentError>({"batch loader: ", what, " is ", value, ", expected ", expected}); }
         };
         expect(batch_size >= 1, "batch_size", batch_size, "at least 1");
         expect(crop_padding >= 0 && crop_padding <= 1 << 20, "crop_padding", crop_padding,

@@ -23,16 +23,14 @@ class ByteTable {
     ByteTable(const Normalization& normalization, int channels) {
         const auto n = static_cast<std::size_t>(channels);
         if (normalization.mean.size() != n || normalization.std.size() != n) {
-            raise(ArgumentError{"normalization: " + std::to_string(normalization.mean.size()) + " means and " +
-                                std::to_string(normalization.std.size()) + " stds, expected " + std::to_string(n) +
-                                " of each, one per channel"});
+            raise<ArgumentError>({"normalization: ", normalization.mean.size(), " means and ", normalization.std.size(),
+                                  " stds, expected ", n, " of each, one per channel"});
         }
         values_.resize(n * 256);
         for (std::size_t c = 0; c < n; ++c) {
             const float mean = normalization.mean[c], std = normalization.std[c];
             if (!(std > 0)) {
-                raise(ArgumentError{"normalization: std of channel " + std::to_string(c) + " is " +
-                                    std::to_string(std) + ", expected more than 0"});
+                raise<ArgumentError>({"normalization: std of channel ", c, " is ", std, ", expected more than 0"});
             }
             for (std::size_t byte = 0; byte < 256; ++byte) {
                 values_[c * 256 + byte] = (static_cast<float>(byte) / 255.0f - mean) / std;
@@ -110,10 +108,9 @@ inline void normalize_rgb(std::span<const std::uint8_t> images, Shape shape, con
                           const std::array<float, 3>& std, std::span<float> out) {
     const auto each = static_cast<std::size_t>(shape.size());
     if (shape.channels != 3 || each == 0 || images.size() % each != 0 || out.size() != images.size()) {
-        raise(ArgumentError{"normalize_rgb: " + std::to_string(images.size()) + " bytes, " +
-                            std::to_string(out.size()) + " floats and images of " + std::to_string(shape.channels) +
-                            "x" + std::to_string(shape.height) + "x" + std::to_string(shape.width) +
-                            ", expected whole images of 3 channels, and as many floats"});
+        raise<ArgumentError>({"normalize_rgb: ", images.size(), " bytes, ", out.size(), " floats and images of ",
+                              shape.channels, "x", shape.height, "x", shape.width,
+                              ", expected whole images of 3 channels, and as many floats"});
     }
     const ByteTable table{{{mean.begin(), mean.end()}, {std.begin(), std.end()}}, 3};
     for (std::size_t i = 0; i < images.size(); i += each) {
@@ -128,8 +125,8 @@ inline void mirror_images(std::span<const float> images, Shape shape, std::span<
     const std::ptrdiff_t channels = shape.channels, row = shape.width * channels;
     if (out.size() != images.size() || shape.size() < 1 ||
         images.size() % static_cast<std::size_t>(shape.size()) != 0) {
-        raise(ArgumentError{"mirror_images: " + std::to_string(images.size()) + " and " + std::to_string(out.size()) +
-                            " elements, expected equal numbers of whole images of " + std::to_string(shape.size())});
+        raise<ArgumentError>({"mirror_images: ", images.size(), " and ", out.size(),
+                              " elements, expected equal numbers of whole images of ", shape.size()});
     }
     const float* from = images.data();
     float* to = out.data();
@@ -150,8 +147,8 @@ inline void mirror_images(std::span<const float> images, Shape shape, std::span<
 inline void shift_images(std::span<const float> images, Shape shape, int by, std::span<float> out) {
     const auto size = static_cast<std::size_t>(shape.size());
     if (out.size() != images.size() || size < 1 || images.size() % size != 0) {
-        raise(ArgumentError{"shift_images: " + std::to_string(images.size()) + " and " + std::to_string(out.size()) +
-                            " elements, expected equal numbers of whole images of " + std::to_string(size)});
+        raise<ArgumentError>({"shift_images: ", images.size(), " and ", out.size(),
+                              " elements, expected equal numbers of whole images of ", size});
     }
     const std::ptrdiff_t channels = shape.channels, row = shape.width * channels;
     float* to = out.data();

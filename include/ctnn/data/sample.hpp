@@ -31,9 +31,8 @@ class SamplePipeline {
     void operator()(std::uint32_t id, int epoch, float* out) {
         const ImageView read = source_.read(id, decoded_);
         if (read.shape.channels != shape_.channels && read.shape.channels != 1) {
-            raise(ArgumentError{"batch loader: sample " + std::to_string(id) + " has " +
-                                std::to_string(read.shape.channels) + " channels, expected " +
-                                std::to_string(shape_.channels)});
+            raise<ArgumentError>(
+                {"batch loader: sample ", id, " has ", read.shape.channels, " channels, expected ", shape_.channels});
         }
         ImageView image = fitted(read, id, epoch).with_channels(shape_.channels);
         const Augmentation& more = options_.augmentation;

@@ -42,8 +42,7 @@ class DatasetSource final : public ImageSource {
     explicit DatasetSource(const Dataset& data) : data_{data} {
         const int least = std::min({data.shape.channels, data.shape.height, data.shape.width});
         if (least < 1) {
-            raise(ArgumentError{"data set: smallest extent of the images is " + std::to_string(least) +
-                                ", expected at least 1"});
+            raise<ArgumentError>({"data set: smallest extent of the images is ", least, ", expected at least 1"});
         }
         check_pixels();
     }
@@ -62,8 +61,8 @@ class DatasetSource final : public ImageSource {
     void check_pixels() const {
         const auto each = static_cast<std::size_t>(data_.shape.size());
         if (data_.pixels.size() != data_.size() * each) {
-            raise(ArgumentError{"data set: number of pixel bytes is " + std::to_string(data_.pixels.size()) +
-                                ", expected " + std::to_string(data_.size()) + " samples of " + std::to_string(each)});
+            raise<ArgumentError>({"data set: number of pixel bytes is ", data_.pixels.size(), ", expected ",
+                                  data_.size(), " samples of ", each});
         }
     }
 

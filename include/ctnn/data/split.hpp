@@ -16,9 +16,7 @@ namespace ctnn::inline CTNN_ISA {
 
 /// 0, 1, …, size − 1. Throws ArgumentError when an index does not fit 32 bits.
 inline std::vector<std::uint32_t> all_indices(std::size_t size) {
-    if (size > 0xFFFF'FFFFu) {
-        raise(ArgumentError{"data set: " + std::to_string(size) + " samples, expected fewer than 2^32"});
-    }
+    if (size > 0xFFFF'FFFFu) { raise<ArgumentError>({"data set: ", size, " samples, expected fewer than 2^32"}); }
     std::vector<std::uint32_t> indices(size);
     std::iota(indices.begin(), indices.end(), 0u);
     return indices;
@@ -29,8 +27,8 @@ inline std::vector<std::uint32_t> all_indices(std::size_t size) {
 inline std::pair<std::vector<std::uint32_t>, std::vector<std::uint32_t>> split_by_index(std::size_t size,
                                                                                         std::size_t validation) {
     if (validation > size) {
-        raise(ArgumentError{"split: validation is " + std::to_string(validation) + ", expected at most the " +
-                            std::to_string(size) + " samples there are"});
+        raise<ArgumentError>(
+            {"split: validation is ", validation, ", expected at most the ", size, " samples there are"});
     }
     std::vector<std::uint32_t> training = all_indices(size);
     const auto cut = training.end() - static_cast<std::ptrdiff_t>(validation);

@@ -23,8 +23,8 @@ inline Normalization estimate_normalization(const ImageSource& source, int chann
                                             std::size_t most = std::numeric_limits<std::size_t>::max()) {
     const std::size_t images = std::min(most, source.size());
     if (images == 0 || channels < 1) {
-        raise(ArgumentError{"normalization: " + std::to_string(images) + " images of " + std::to_string(channels) +
-                            " channels, expected at least 1 of each"});
+        raise<ArgumentError>(
+            {"normalization: ", images, " images of ", channels, " channels, expected at least 1 of each"});
     }
     const auto n = static_cast<std::size_t>(channels);
     std::vector<std::uint64_t> sums(n), squares(n);

@@ -141,7 +141,7 @@ inline Dataset draw_figures(std::size_t count, std::uint64_t seed, std::uint64_t
 inline TrainTest make_synthetic(std::size_t train, std::size_t test, std::uint64_t seed) {
     for (const std::size_t count : {train, test}) {
         if (count > 0xFFFF'FFFFu) {
-            raise(ArgumentError{"synthetic set: " + std::to_string(count) + " samples, expected fewer than 2^32"});
+            raise<ArgumentError>({"synthetic set: ", count, " samples, expected fewer than 2^32"});
         }
     }
     return {detail::draw_figures(train, seed, 0), detail::draw_figures(test, seed, 1)};

@@ -81,9 +81,8 @@ class BilinearResizer {
     void operator()(const ImageView& image, int height, int width, Image& out) {
         const Shape in = image.shape;
         if (std::min({in.channels, in.height, in.width, height, width}) < 1) {
-            raise(ArgumentError{"resize: from " + std::to_string(in.height) + "x" + std::to_string(in.width) + " to " +
-                                std::to_string(height) + "x" + std::to_string(width) +
-                                ", expected sizes of at least 1"});
+            raise<ArgumentError>({"resize: from ", in.height, "x", in.width, " to ", height, "x", width,
+                                  ", expected sizes of at least 1"});
         }
         if (in.height == height) {
             resize_rows(image, width, out);
@@ -173,9 +172,8 @@ constexpr int centre_offset(int outer, int inner) {
 /// The height × width pixels in the middle, not copied. Throws ArgumentError where the image is smaller.
 inline ImageView centre_crop(const ImageView& image, int height, int width) {
     if (height < 1 || width < 1 || height > image.shape.height || width > image.shape.width) {
-        raise(ArgumentError{"centre crop: " + std::to_string(height) + "x" + std::to_string(width) +
-                            ", expected 1x1 to the image's " + std::to_string(image.shape.height) + "x" +
-                            std::to_string(image.shape.width)});
+        raise<ArgumentError>({"centre crop: ", height, "x", width, ", expected 1x1 to the image's ", image.shape.height,
+                              "x", image.shape.width});
     }
     return image.crop(centre_offset(image.shape.height, height), centre_offset(image.shape.width, width), height,
                       width);

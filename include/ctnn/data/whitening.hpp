@@ -37,7 +37,7 @@ struct Eigensystem {
 inline Eigensystem symmetric_eigensystem(std::vector<double> a) {
     const auto n = static_cast<std::size_t>(std::lround(std::sqrt(static_cast<double>(a.size()))));
     if (n == 0 || n * n != a.size()) {
-        raise(ArgumentError{"eigensystem: " + std::to_string(a.size()) + " numbers, expected a square matrix"});
+        raise<ArgumentError>({"eigensystem: ", a.size(), " numbers, expected a square matrix"});
     }
     std::vector<double> v(n * n, 0.0);
     for (std::size_t i = 0; i < n; ++i) { v[i * n + i] = 1; }
@@ -90,9 +90,9 @@ inline Eigensystem patch_whitening(const Dataset& data, int kernel, std::size_t 
     const std::size_t images = std::min(count, data.size());
     const Shape shape = data.shape;
     if (images == 0 || kernel < 1 || kernel > std::min(shape.height, shape.width)) {
-        raise(ArgumentError{"patch whitening: " + std::to_string(images) + " images, kernel " + std::to_string(kernel) +
-                            ", expected images and a kernel of 1 to " +
-                            std::to_string(std::min(shape.height, shape.width)) + " pixels"});
+        raise<ArgumentError>({"patch whitening: ", images, " images, kernel ", kernel,
+                              ", expected images and a kernel of 1 to ", std::min(shape.height, shape.width),
+                              " pixels"});
     }
     static_cast<void>(DatasetSource{data});  // which checks it, as a table does its normalisation
     static_cast<void>(ByteTable{data.normalization, shape.channels});
@@ -141,9 +141,8 @@ inline Eigensystem patch_whitening(const Dataset& data, int kernel, std::size_t 
 inline void fill_whitening_filters(const Eigensystem& components, std::span<float> filters, double epsilon = 5e-4) {
     const std::size_t n = components.values.size(), half = filters.size() / 2;
     if (n == 0 || filters.size() != half / n * n * 2 || half == 0 || half > n * n) {
-        raise(ArgumentError{"whitening filters: " + std::to_string(filters.size()) +
-                            " weights, expected those of 2 to " + std::to_string(2 * n) +
-                            " filters, an even number, of " + std::to_string(n) + " each"});
+        raise<ArgumentError>({"whitening filters: ", filters.size(), " weights, expected those of 2 to ", 2 * n,
+                              " filters, an even number, of ", n, " each"});
     }
     for (std::size_t i = 0; i < half; ++i) {
         const double scale = 1 / std::sqrt(std::max(components.values[i / n], 0.0) + epsilon);

@@ -43,7 +43,7 @@ struct MetadataReader {
     [[nodiscard]] const std::string& text(const char* key) const {
         const std::string* value = file.find_metadata(key);
         if (value == nullptr) {
-            raise(FileError(file.source + ": no metadata '" + key + "'; expected a trainer's state"));
+            raise<FileError>({file.source, ": no metadata '", key, "'; expected a trainer's state"});
         }
         return *value;
     }
@@ -54,7 +54,7 @@ struct MetadataReader {
         try {
             parse_setting(text(key), to);
         } catch (const ArgumentError& error) {
-            raise(FileError(file.source + ": metadata '" + key + "': " + error.what()));
+            raise<FileError>({file.source, ": metadata '", key, "': ", error.what()});
         }
 #else
         parse_setting(text(key), to);
@@ -64,8 +64,7 @@ struct MetadataReader {
     [[nodiscard]] bool lacks(const char* key) const { return is_later_key(key) && file.find_metadata(key) == nullptr; }
     void expect(const char* key, const std::string& expected) const {
         if (text(key) != expected) {
-            raise(FileError(file.source + ": metadata '" + key + "' is '" + text(key) + "'; expected '" + expected +
-                            "'"));
+            raise<FileError>({file.source, ": metadata '", key, "' is '", text(key), "'; expected '", expected, "'"});
         }
     }
 };

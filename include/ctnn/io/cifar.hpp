@@ -67,9 +67,9 @@ inline CifarLayout cifar100_layout() { return {{20, 100}, cifar100_normalization
 inline InputFile open_cifar(const CifarLayout& layout, const std::filesystem::path& path, std::size_t records) {
     InputFile file{path};
     if (file.size() != records * layout.record()) {
-        raise(FileError{fmt::format("{}: found {} bytes, expected {} ({} records of {} and {} pixels)", path.string(),
-                                    file.size(), records * layout.record(), records,
-                                    layout.labels.size() == 1 ? "a label" : "two labels", cifar_pixels)});
+        raise<FileError>({path.string(), ": found ", file.size(), " bytes, expected ", records * layout.record(), " (",
+                          records, " records of ", layout.labels.size() == 1 ? "a label" : "two labels", " and ",
+                          cifar_pixels, " pixels)"});
     }
     return file;
 }
@@ -88,9 +88,8 @@ inline Dataset read_cifar(const CifarLayout& layout, std::span<InputFile> files,
                 std::byte byte{};
                 file.read({&byte, 1});
                 if (std::to_integer<int>(byte) >= layout.labels[i]) {
-                    raise(FileError{fmt::format("{}: offset {}: found the label {}, expected 0 to {}",
-                                                file.path().string(), offset + i, std::to_integer<int>(byte),
-                                                layout.labels[i] - 1)});
+                    raise<FileError>({file.path().string(), ": offset ", offset + i, ": found the label ",
+                                      std::to_integer<int>(byte), ", expected 0 to ", layout.labels[i] - 1});
                 }
                 *label = std::to_integer<std::uint16_t>(byte);
             }
@@ -121,8 +120,7 @@ inline std::vector<std::string> read_cifar_class_names(const std::filesystem::pa
     if (!std::filesystem::exists(path, ignored)) { return standard; }
     auto names = read_names(path);
     if (names.size() != standard.size()) {
-        raise(FileError{
-            fmt::format("{}: found {} class names, expected {}", path.string(), names.size(), standard.size())});
+        raise<FileError>({path.string(), ": found ", names.size(), " class names, expected ", standard.size()});
     }
     return names;
 }
@@ -130,7 +128,7 @@ inline std::vector<std::string> read_cifar_class_names(const std::filesystem::pa
 inline void require_cifar_directory(const std::filesystem::path& directory, const char* what) {
     std::error_code ignored;
     if (!std::filesystem::is_directory(directory, ignored)) {
-        raise(FileError{fmt::format("{}: found no directory, expected one with {}", directory.string(), what)});
+        raise<FileError>({directory.string(), ": found no directory, expected one with ", what});
     }
 }
 

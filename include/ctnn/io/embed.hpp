@@ -61,7 +61,7 @@ void append_array(std::string& out, std::string_view name, std::span<const T> va
                        std::is_same_v<T, float> ? "float" : "double", name);
     for (std::size_t i = 0; i < values.size(); ++i) {
         if (!std::isfinite(values[i])) {
-            raise(NumericError{fmt::format("{}: found {} at {}, expected finite numbers", name, values[i], i)});
+            raise<NumericError>({name, ": found ", values[i], " at ", i, ", expected finite numbers"});
         }
         out += i % 8 == 0 ? "\n    " : " ";
         append_literal(out, values[i]);
@@ -85,7 +85,7 @@ template <Network Net, class T>
 std::string embed(const Model<Net, T>& model, const ModelInfo& info, std::string_view name) {
     using Layout = ParameterLayout<Net>;
     if (!detail::is_identifier(name)) {
-        raise(ArgumentError{fmt::format("header: found the name {}, expected a C++ identifier", detail::shown(name))});
+        raise<ArgumentError>({"header: found the name ", detail::shown(name), ", expected a C++ identifier"});
     }
     const char* const type = std::is_same_v<T, float> ? "float" : "double";
     std::string out = fmt::format(

@@ -35,9 +35,9 @@ inline void expect_regular_file(const std::filesystem::path& path) {
     std::error_code ignored;
     const auto status = std::filesystem::status(path, ignored);
     if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
-        raise(FileError{path.string() + ": found a " +
-                        (std::filesystem::is_directory(status) ? "directory" : "special file") +
-                        ", expected a regular file"});
+        raise<FileError>({path.string(), ": found a ",
+                          (std::filesystem::is_directory(status) ? "directory" : "special file"),
+                          ", expected a regular file"});
     }
 }
 
@@ -67,9 +67,8 @@ class InputFile {
         const auto count = static_cast<std::uintmax_t>(stream_.gcount());
         if (stream_.bad()) { raise(detail::file_error(path_, "read", errno != 0 ? errno : EIO)); }
         if (count != out.size()) {
-            raise(FileError{path_.string() + ": offset " + std::to_string(offset_ + count) +
-                            ": found the end of the file, expected " + std::to_string(out.size() - count) +
-                            " bytes more"});
+            raise<FileError>({path_.string(), ": offset ", offset_ + count, ": found the end of the file, expected ",
+                              out.size() - count, " bytes more"});
         }
         offset_ += count;
     }
@@ -178,7 +177,7 @@ class TemporaryFile {
         if (!stream_) { fail("write"); }
         std::error_code error;
         std::filesystem::rename(path_, target_, error);
-        if (error) { raise(FileError{target_.string() + ": cannot replace: " + error.message()}); }
+        if (error) { raise<FileError>({target_.string(), ": cannot replace: ", error.message()}); }
         committed_ = true;
     }
 

@@ -95,7 +95,7 @@ inline std::string hex_text(const std::string& name, const TensorView& tensor) {
 inline std::vector<std::byte> read_hex(const std::filesystem::path& path, const std::string& name,
                                        const TensorView& expected) {
     const auto fail = [&](int line, const std::string& found, const std::string& wanted) {
-        raise(FileError{fmt::format("{}: line {}: found {}, expected {}", path.string(), line, found, wanted)});
+        raise<FileError>({path.string(), ": line ", line, ": found ", found, ", expected ", wanted});
     };
     const std::vector<std::byte> bytes = read_file(path);
     std::string_view text{reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -145,7 +145,7 @@ void save_hex_weights(const std::filesystem::path& directory, const Model<Net, T
     }
     std::error_code error;
     std::filesystem::create_directories(directory, error);
-    if (error) { raise(FileError{directory.string() + ": cannot create the directory: " + error.message()}); }
+    if (error) { raise<FileError>({directory.string(), ": cannot create the directory: ", error.message()}); }
     StateDict<Net, T> state;
     state.add_arena(model.parameters().span());
     state.add_buffers(model.buffers());
@@ -177,8 +177,8 @@ void load_hex_weights(const std::filesystem::path& directory, Model<Net, T>& mod
             return std::filesystem::exists(detail::hex_path(directory, name), ignored);
         };
         if (is_there(numbered[0]) && is_there(chosen[0])) {
-            raise(FileError{fmt::format("{}: found both {}.weights and {}.weights, expected names of one kind",
-                                        directory.string(), numbered[0], chosen[0])});
+            raise<FileError>({directory.string(), ": found both ", numbered[0], ".weights and ", chosen[0],
+                              ".weights, expected names of one kind"});
         }
         if (is_there(numbered[0])) { chosen = numbered; }
     }

@@ -126,7 +126,7 @@ inline std::vector<std::byte> idx_header(std::uint8_t type, std::span<const std:
 /// Reads a file's bytes: two zeros, the element type, the rank, big-endian u32 dimensions, big-endian elements. Throws
 /// FileError that names `source` and the offset for a wrong magic, a type that is none, and a length that does not fit.
 inline IdxArray parse_idx(std::span<const std::byte> bytes, std::string source) {
-    const auto fail = [&](const std::string& what) { raise(FileError{source + ": " + what}); };
+    const auto fail = [&](const std::string& what) { raise<FileError>({source, ": ", what}); };
     if (bytes.size() < 4) { fail(fmt::format("found {} bytes, expected at least 4", bytes.size())); }
     const std::uint32_t magic = detail::read_u32(bytes);
     const std::size_t element = detail::idx_element_size(magic >> 8);
@@ -216,26 +216,25 @@ inline void append_idx(Dataset& set, const IdxArray& images, const IdxArray& lab
         images, 3, 4, "images: type 08 (bytes) and rank 3 (image, row, column) or 4 (image, channel, row, column)");
     const auto classes = detail::require_labels(labels);
     if (labels.dims[0] != images.dims[0]) {
-        raise(FileError{fmt::format("{}: offset 4: found {} labels, expected {} as in {}", labels.source,
-                                    labels.dims[0], images.dims[0], images.source)});
+        raise<FileError>({labels.source, ": offset 4: found ", labels.dims[0], " labels, expected ", images.dims[0],
+                          " as in ", images.source});
     }
     const std::size_t axis = images.dims.size() - 2;  // of the rows
     const std::array<std::uint32_t, 3> sizes{axis == 2 ? images.dims[1] : 1, images.dims[axis], images.dims[axis + 1]};
     const auto size = detail::idx_bytes(sizes, 1);
     if (!size || *size < 1 || *size > static_cast<std::uint64_t>(std::numeric_limits<int>::max())) {
-        raise(FileError{fmt::format("{}: offset 8: found images of {}, expected 1 to 2^31 - 1 bytes each",
-                                    images.source, detail::shown(sizes))});
+        raise<FileError>({images.source, ": offset 8: found images of ", detail::shown(sizes),
+                          ", expected 1 to 2^31 - 1 bytes each"});
     }
     const Shape shape{static_cast<int>(sizes[0]), static_cast<int>(sizes[1]), static_cast<int>(sizes[2])};
     if (set.size() != 0 && set.shape != shape) {
-        raise(FileError{fmt::format("{}: offset 8: found images of {}, expected {}x{}x{} as before", images.source,
-                                    detail::shown(sizes), set.shape.channels, set.shape.height, set.shape.width)});
+        raise<FileError>({images.source, ": offset 8: found images of ", detail::shown(sizes), ", expected ",
+                          set.shape.channels, "x", set.shape.height, "x", set.shape.width, " as before"});
     }
     const auto wrong = std::ranges::find_if(classes, [&](auto label) { return label >= set.class_names.size(); });
     if (wrong != classes.end()) {
-        raise(FileError{fmt::format("{}: offset {}: found the label {}, expected 0 to {}", labels.source,
-                                    8 + (wrong - classes.begin()), *wrong,
-                                    static_cast<std::int64_t>(set.class_names.size()) - 1)});
+        raise<FileError>({labels.source, ": offset ", 8 + (wrong - classes.begin()), ": found the label ", *wrong,
+                          ", expected 0 to ", static_cast<std::int64_t>(set.class_names.size()) - 1});
     }
     set.shape = shape;
     set.pixels.insert(set.pixels.end(), pixels.begin(), pixels.end());
@@ -251,7 +250,7 @@ inline void write_idx_images(const std::filesystem::path& images, const std::fil
     const auto classes = std::span{set.labels}.subspan(first, count);
     std::vector<std::uint8_t> bytes;
     for (const std::uint16_t label : classes) {
-        if (label > 255) { raise(ArgumentError{fmt::format("IDX: found the label {}, expected at most 255", label)}); }
+        if (label > 255) { raise<ArgumentError>({"IDX: found the label ", label, ", expected at most 255"}); }
         bytes.push_back(static_cast<std::uint8_t>(label));
     }
     const std::array dims{n, static_cast<std::uint32_t>(set.shape.channels),

@@ -170,7 +170,7 @@ class Json {
         const std::string member_place = std::string{place} + ": key " + detail::shown(key);
         if (member == nullptr) {
             static_cast<void>(get<Object>(place));
-            raise(FileError{member_place + ": found nothing, expected the key and a value"});
+            raise<FileError>({member_place, ": found nothing, expected the key and a value"});
         }
         return member->get<T>(member_place);
     }
@@ -203,7 +203,7 @@ class JsonWriter {
     void append(std::uint64_t x, int) { text += std::to_string(x); }
     void append(double x, int) {
         if (!std::isfinite(x)) {
-            raise(ArgumentError{"JSON number: found " + shortest(x) + ", expected a finite one"});
+            raise<ArgumentError>({"JSON number: found ", shortest(x), ", expected a finite one"});
         }
         const std::string digits = shortest(x);
         text += digits;
@@ -211,8 +211,8 @@ class JsonWriter {
     }
     void append(const std::string& x, int) {
         if (const auto valid = utf8_prefix(x); valid != x.size()) {
-            raise(ArgumentError{"JSON string " + shown(std::string_view{x}.substr(0, valid)) +
-                                ": found a byte that is not UTF-8 behind it, expected UTF-8"});
+            raise<ArgumentError>({"JSON string ", shown(std::string_view{x}.substr(0, valid)),
+                                  ": found a byte that is not UTF-8 behind it, expected UTF-8"});
         }
         append_quoted(text, x);
     }
@@ -221,7 +221,7 @@ class JsonWriter {
     }
     void append(const Json::Object& x, int depth) {
         if (const auto i = duplicate_key(x)) {
-            raise(ArgumentError{"JSON object: found the key " + shown(x[*i].first) + " twice, expected it once"});
+            raise<ArgumentError>({"JSON object: found the key ", shown(x[*i].first), " twice, expected it once"});
         }
         list('{', '}', x, depth, [&](const auto& member) {
             append(member.first, depth);
@@ -233,8 +233,7 @@ class JsonWriter {
     template <class Items, class WriteItem>
     void list(char open, char close, const Items& items, int depth, WriteItem write_item) {
         if (depth == json_depth_limit) {
-            raise(ArgumentError{"JSON value: found more than " + std::to_string(json_depth_limit) +
-                                " levels, expected no more"});
+            raise<ArgumentError>({"JSON value: found more than ", json_depth_limit, " levels, expected no more"});
         }
         text += open;
         for (std::size_t i = 0; i < items.size(); ++i) {
@@ -276,8 +275,7 @@ inline void Json::wrong(std::string_view place, std::string_view expected) const
         std::string operator()(const Array&) const { return "an array"; }
         std::string operator()(const Object&) const { return "an object"; }
     };
-    raise(FileError{std::string{place} + ": found " + std::visit(Describe{}, value_) + ", expected " +
-                    std::string{expected}});
+    raise<FileError>({place, ": found ", std::visit(Describe{}, value_), ", expected ", expected});
 }
 
 }  // namespace ctnn::inline CTNN_ISA

@@ -39,8 +39,7 @@ class JsonParser {
 
   private:
     [[noreturn]] void fail(std::size_t at, const std::string& found, std::string_view expected) const {
-        raise(FileError{std::string{source_} + ": offset " + std::to_string(first_offset_ + at) + ": found " + found +
-                        ", expected " + std::string{expected}});
+        raise<FileError>({source_, ": offset ", first_offset_ + at, ": found ", found, ", expected ", expected});
     }
     [[noreturn]] void fail(std::string_view expected) const { fail(at_, found(at_), expected); }
 

@@ -99,9 +99,7 @@ struct NativeArenas {
 /// The metadata of a key that a native file has. Throws FileError.
 inline const std::string& native_metadata(const SafetensorsFile& file, std::string_view key, std::string_view wanted) {
     const std::string* const found = file.find_metadata(key);
-    if (found == nullptr) {
-        raise(FileError{fmt::format("{}: found no metadata '{}', expected {}", file.source, key, wanted)});
-    }
+    if (found == nullptr) { raise<FileError>({file.source, ": found no metadata '", key, "', expected ", wanted}); }
     return *found;
 }
 
@@ -115,8 +113,8 @@ inline NativeArenas native_arenas(const SafetensorsFile& file, const NativeLayou
     const auto expect = [&](std::string_view key, std::string_view wanted, std::string_view because) {
         const std::string& found = native_metadata(file, key, shown(wanted));
         if (found != wanted) {
-            raise(FileError{fmt::format("{}: metadata '{}': found {}, expected {}{}", file.source, key, shown(found),
-                                        shown(wanted), because)});
+            raise<FileError>(
+                {file.source, ": metadata '", key, "': found ", shown(found), ", expected ", shown(wanted), because});
         }
     };
     expect("format", native_format, "");
@@ -142,8 +140,8 @@ inline void require_aligned(const SafetensorsFile& file, std::span<const std::by
                             std::span<const std::byte> arena) {
     const auto offset = static_cast<std::size_t>(arena.data() - bytes.data());
     if (offset % block_alignment != 0) {
-        raise(FileError{fmt::format("{}: tensor {}: found at offset {} of the file, expected a multiple of {}",
-                                    file.source, shown(name), offset, block_alignment)});
+        raise<FileError>({file.source, ": tensor ", shown(name), ": found at offset ", offset,
+                          " of the file, expected a multiple of ", block_alignment});
     }
 }
 

@@ -119,9 +119,8 @@ struct TensorView {
         constexpr Dtype expected = dtype_of<std::ranges::range_value_t<Range>>();
         const auto to = std::as_writable_bytes(std::span{out});
         if (dtype != expected || data.size() != to.size()) {
-            raise(FileError{"tensor " + detail::shown(name) + ": found " + detail::shown(dtype, shape) + ", expected " +
-                            std::to_string(std::ranges::size(out)) + " elements of " +
-                            std::string{dtype_info(expected).name}});
+            raise<FileError>({"tensor ", detail::shown(name), ": found ", detail::shown(dtype, shape), ", expected ",
+                              std::ranges::size(out), " elements of ", dtype_info(expected).name});
         }
         std::ranges::copy(data, to.begin());
     }
@@ -156,9 +155,9 @@ struct SafetensorsFile {
                                             std::span<const std::int64_t> shape) const {
         const TensorView* tensor = find(name);
         if (tensor == nullptr || tensor->dtype != dtype || !std::ranges::equal(tensor->shape, shape)) {
-            raise(FileError{source + ": tensor " + detail::shown(name) + ": found " +
-                            (tensor ? detail::shown(tensor->dtype, tensor->shape) : "none of this name") +
-                            ", expected " + detail::shown(dtype, shape)});
+            raise<FileError>({source, ": tensor ", detail::shown(name), ": found ",
+                              (tensor ? detail::shown(tensor->dtype, tensor->shape) : "none of this name"),
+                              ", expected ", detail::shown(dtype, shape)});
         }
         return *tensor;
     }
@@ -190,7 +189,7 @@ inline TensorEntry parse_tensor_entry(const std::string& name, const Json& entry
     const auto& dtype_name = entry.field<std::string>("dtype", place);
     const auto known = std::ranges::find(dtype_infos, dtype_name, &DtypeInfo::name);
     if (known == dtype_infos.end()) {
-        raise(FileError{place + ": found the dtype " + shown(dtype_name) + ", expected one of BOOL, F4 … U64"});
+        raise<FileError>({place, ": found the dtype ", shown(dtype_name), ", expected one of BOOL, F4 … U64"});
     }
     dtype = static_cast<Dtype>(known - dtype_infos.begin());
 
@@ -199,20 +198,17 @@ inline TensorEntry parse_tensor_entry(const std::string& name, const Json& entry
     }
     const auto bytes = tensor_bytes(dtype, shape);
     if (!bytes) {
-        raise(FileError{place + ": found " + shown(dtype, shape) +
-                        ", expected dimensions of at least 0 whose product is a number of whole bytes below 2^61"});
+        raise<FileError>({place, ": found ", shown(dtype, shape),
+                          ", expected dimensions of at least 0 whose product is a number of whole bytes below 2^61"});
     }
 
     const auto& offsets = entry.field<Json::Array>("data_offsets", place);
-    if (offsets.size() != 2) {
-        raise(FileError{place + ": found " + std::to_string(offsets.size()) + " data_offsets, expected 2"});
-    }
+    if (offsets.size() != 2) { raise<FileError>({place, ": found ", offsets.size(), " data_offsets, expected 2"}); }
     result.begin = offsets[0].get<std::uint64_t>(place + ": data_offsets");
     result.end = offsets[1].get<std::uint64_t>(place + ": data_offsets");
     if (result.end < result.begin || result.end - result.begin != *bytes) {
-        raise(FileError{place + ": found data_offsets [" + std::to_string(result.begin) + ", " +
-                        std::to_string(result.end) + "], expected " + std::to_string(*bytes) + " bytes for " +
-                        shown(dtype, shape)});
+        raise<FileError>({place, ": found data_offsets [", result.begin, ", ", result.end, "], expected ", *bytes,
+                          " bytes for ", shown(dtype, shape)});
     }
     return result;
 }
@@ -223,7 +219,7 @@ inline TensorEntry parse_tensor_entry(const std::string& name, const Json& entry
 /// expected, for anything that is not a complete and gapless safetensors file.
 inline SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, std::string_view source_name) {
     SafetensorsFile file{std::string{source_name}, {}, {}};
-    const auto fail = [&](const std::string& what) { raise(FileError{file.source + ": " + what}); };
+    const auto fail = [&](const std::string& what) { raise<FileError>({file.source, ": ", what}); };
     if (bytes.size() < 8) { fail("found " + std::to_string(bytes.size()) + " bytes, expected at least 8"); }
 
     std::uint64_t header_size = 0;
@@ -303,9 +299,9 @@ inline SafetensorsImage lay_out_safetensors(std::span<const TensorView> tensors,
     for (const TensorView* tensor : order) {
         const auto bytes = tensor_bytes(tensor->dtype, tensor->shape);
         if (bytes != tensor->data.size() || tensor->name == metadata_key) {
-            raise(ArgumentError{"tensor " + shown(tensor->name) + ": found " + std::to_string(tensor->data.size()) +
-                                " bytes of data, expected those of " + shown(tensor->dtype, tensor->shape) +
-                                " and a name other than __metadata__"});
+            raise<ArgumentError>({"tensor ", shown(tensor->name), ": found ", tensor->data.size(),
+                                  " bytes of data, expected those of ", shown(tensor->dtype, tensor->shape),
+                                  " and a name other than __metadata__"});
         }
         header.emplace_back(tensor->name,
                             Json::Object{{"dtype", dtype_info(tensor->dtype).name},
@@ -318,8 +314,8 @@ inline SafetensorsImage lay_out_safetensors(std::span<const TensorView> tensors,
     std::string text = write_json(header);
     text.resize(round_up(8 + text.size(), block_alignment) - 8, ' ');  // aligned data can be used where they lie
     if (text.size() > safetensors_header_limit) {
-        raise(ArgumentError{"safetensors header: found " + std::to_string(text.size()) + " bytes, expected at most " +
-                            std::to_string(safetensors_header_limit)});
+        raise<ArgumentError>(
+            {"safetensors header: found ", text.size(), " bytes, expected at most ", safetensors_header_limit});
     }
     for (unsigned i = 0; i < 8; ++i) {
         image.header.push_back(static_cast<std::byte>(std::uint64_t{text.size()} >> 8 * i));

@@ -113,8 +113,8 @@ class StateDict {
                 });
             });
             if (!parameter && !buffer) {
-                raise(FileError(file.source + ": tensor " + detail::shown(tensor.name) + ": found " +
-                                detail::shown(tensor.dtype, tensor.shape) + ", expected none of this name"));
+                raise<FileError>({file.source, ": tensor ", detail::shown(tensor.name), ": found ",
+                                  detail::shown(tensor.dtype, tensor.shape), ", expected none of this name"});
             }
         }
     }

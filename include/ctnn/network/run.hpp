@@ -73,8 +73,8 @@ StageIO<typename PlanType::value_type> stage_io(Workspace<PlanType>& workspace,
 template <class PlanType>
 void check_samples(const Workspace<PlanType>& workspace, int samples) {
     if (samples < 1 || samples > workspace.batch()) {
-        raise(ArgumentError("a batch of " + std::to_string(samples) + " samples; expected 1 to " +
-                            std::to_string(workspace.batch()) + ", the workspace's batch size"));
+        raise<ArgumentError>(
+            {"a batch of ", samples, " samples; expected 1 to ", workspace.batch(), ", the workspace's batch size"});
     }
 }
 
@@ -96,9 +96,9 @@ void check_norms(int samples) {
     constexpr std::size_t layer = norm_of_one_pixel<Net>();
     if constexpr (layer < Net::layer_count) {
         if (samples == 1) {
-            raise(ArgumentError("layer " + std::to_string(layer) +
-                                ", BatchNorm2d: a training pass of 1 sample has 1 value in each channel, expected at "
-                                "least 2; change the batch size, or drop the last batch"));
+            raise<ArgumentError>({"layer ", layer,
+                                  ", BatchNorm2d: a training pass of 1 sample has 1 value in each channel, expected at "
+                                  "least 2; change the batch size, or drop the last batch"});
         }
     }
 }

@@ -34,8 +34,8 @@ class Workspace {
           bytes_{memory} {
         const std::size_t needed = PlanType::bytes(batch, threads);
         if (memory.size() < needed || reinterpret_cast<std::uintptr_t>(memory.data()) % block_alignment != 0) {
-            raise(ArgumentError("workspace: found " + std::to_string(memory.size()) + " bytes, expected " +
-                                std::to_string(needed) + ", aligned to " + std::to_string(block_alignment)));
+            raise<ArgumentError>(
+                {"workspace: found ", memory.size(), " bytes, expected ", needed, ", aligned to ", block_alignment});
         }
     }
     Workspace(Workspace&&) noexcept = default;
@@ -77,10 +77,7 @@ class Workspace {
 
   private:
     static int at_least_one(const char* what, int value) {
-        if (value < 1) {
-            raise(ArgumentError(
-                std::string{what}.append(" is ").append(std::to_string(value)).append("; expected at least 1")));
-        }
+        if (value < 1) { raise<ArgumentError>({what, " is ", value, "; expected at least 1"}); }
         return value;
     }
 

@@ -29,7 +29,7 @@ struct CrossEntropy {
     /// Throws ArgumentError.
     void validate() const {
         if (!(label_smoothing >= 0.0 && label_smoothing <= 1.0)) {
-            raise(ArgumentError("label_smoothing is " + std::to_string(label_smoothing) + ", expected 0 to 1"));
+            raise<ArgumentError>({"label_smoothing is ", label_smoothing, ", expected 0 to 1"});
         }
         for (const double w : class_weights) {
             if (!(std::isfinite(w) && w >= 0.0)) {
@@ -41,8 +41,8 @@ struct CrossEntropy {
     /// Throws ArgumentError where there are class weights, but not one a class.
     void check_classes(int classes) const {
         if (!class_weights.empty() && class_weights.size() != static_cast<std::size_t>(classes)) {
-            raise(ArgumentError(std::to_string(class_weights.size()) + " class weights, expected one for each of " +
-                                std::to_string(classes) + " classes"));
+            raise<ArgumentError>(
+                {class_weights.size(), " class weights, expected one for each of ", classes, " classes"});
         }
     }
     [[nodiscard]] double weight(std::int32_t label) const {

@@ -17,8 +17,7 @@
 
 namespace ctnn::inline CTNN_ISA {
 
-/// How predict and evaluate look at an image.
-/// Other views of an image whose logits are averaged with the image's own.
+/// How predict and evaluate look at an image: other views whose logits are averaged with the image's own.
 struct EvaluateOptions {
     bool flip = false;  ///< every view's mirror image too
     /// If not 0, the image moved by so many pixels to the upper left and to the lower right (shift_images): the two
@@ -104,8 +103,8 @@ template <class AnyModel, Network Net>
 Metrics evaluate(const AnyModel& model, const Dataset& data, std::vector<std::uint32_t> indices,
                  Workspace<Inference<Net, float>>& workspace, const EvaluateOptions& options = {}) {
     if (data.classes() > Net::classes) {
-        raise(ArgumentError{"the data set has " + std::to_string(data.classes()) +
-                            " classes, expected at most the network's " + std::to_string(Net::classes)});
+        raise<ArgumentError>(
+            {"the data set has ", data.classes(), " classes, expected at most the network's ", Net::classes});
     }
     BatchLoader loader{data, std::move(indices), {.batch_size = workspace.batch(), .shuffle = false}};
     return evaluate(model, loader, workspace, options);

@@ -9,8 +9,6 @@
 #include <string_view>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include <ctnn/core/config.hpp>
 #include <ctnn/core/error.hpp>
 #include <ctnn/core/layout.hpp>
@@ -60,19 +58,17 @@ template <class Net>
 void check_lr_scales(std::span<const LrScale> scales) {
     for (const LrScale& scale : scales) {
         if (!(std::isfinite(scale.factor) && scale.factor >= 0.0) || scale.from_epoch < 0) {
-            raise(ArgumentError(
-                fmt::format("lr_scales: '{}' has factor {} from epoch {}, expected finite numbers, at least 0",
-                            scale.tensors, scale.factor, scale.from_epoch)));
+            raise<ArgumentError>({"lr_scales: '", scale.tensors, "' has factor ", scale.factor, " from epoch ",
+                                  scale.from_epoch, ", expected finite numbers, at least 0"});
         }
         bool known = false;
         for (const ParameterSlot& slot : ParameterLayout<Net>::slots) {
             known = known || detail::applies<Net>(scale, slot);
         }
         if (!known) {
-            raise(ArgumentError(
-                fmt::format("lr_scales: no tensor is '{}', expected a name such as '{}' or a kind of layer such as "
-                            "'Conv2d.bias'",
-                            scale.tensors, ParameterLayout<Net>::slots[0].name.view())));
+            raise<ArgumentError>({"lr_scales: no tensor is '", scale.tensors, "', expected a name such as '",
+                                  ParameterLayout<Net>::slots[0].name.view(),
+                                  "' or a kind of layer such as 'Conv2d.bias'"});
         }
     }
 }

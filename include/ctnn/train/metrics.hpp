@@ -22,9 +22,7 @@ class Metrics {
   public:
     /// Throws ArgumentError on fewer than one class.
     explicit Metrics(int classes) : classes_{classes} {
-        if (classes < 1) {
-            raise(ArgumentError("metrics: " + std::to_string(classes) + " classes, expected at least 1"));
-        }
+        if (classes < 1) { raise<ArgumentError>({"metrics: ", classes, " classes, expected at least 1"}); }
         confusion_.resize(static_cast<std::size_t>(classes) * static_cast<std::size_t>(classes));
         samples_of_.resize(static_cast<std::size_t>(classes));
     }
@@ -60,8 +58,7 @@ class Metrics {
     /// Adds what another counted. Throws ArgumentError where the numbers of classes differ.
     void merge(const Metrics& other) {
         if (other.classes_ != classes_) {
-            raise(ArgumentError("metrics: " + std::to_string(other.classes_) + " classes cannot be merged into " +
-                                std::to_string(classes_)));
+            raise<ArgumentError>({"metrics: ", other.classes_, " classes cannot be merged into ", classes_});
         }
         for (std::size_t i = 0; i < confusion_.size(); ++i) { confusion_[i] += other.confusion_[i]; }
         for (std::size_t i = 0; i < samples_of_.size(); ++i) { samples_of_[i] += other.samples_of_[i]; }
@@ -83,8 +80,7 @@ class Metrics {
     [[nodiscard]] std::int64_t confusion(int truth, int predicted) const {
         for (const int c : {truth, predicted}) {
             if (c < 0 || c >= classes_) {
-                raise(ArgumentError("metrics: class " + std::to_string(c) + ", expected 0 to " +
-                                    std::to_string(classes_ - 1)));
+                raise<ArgumentError>({"metrics: class ", c, ", expected 0 to ", classes_ - 1});
             }
         }
         return at(truth, predicted);

@@ -79,8 +79,8 @@ template <class T>
 LossSum mse_to(std::span<const T> outputs, std::span<const T> targets, int samples, std::span<T> d,
                int threads = default_threads(), double divisor = 0.0) {
     if (targets.size() != outputs.size() || samples < 1 || outputs.size() % static_cast<std::size_t>(samples) != 0) {
-        raise(ArgumentError("MSE: " + std::to_string(targets.size()) + " targets for " +
-                            std::to_string(outputs.size()) + " outputs of " + std::to_string(samples) + " samples"));
+        raise<ArgumentError>(
+            {"MSE: ", targets.size(), " targets for ", outputs.size(), " outputs of ", samples, " samples"});
     }
     const auto rows = static_cast<std::size_t>(samples);
     const std::size_t width = outputs.size() / rows;

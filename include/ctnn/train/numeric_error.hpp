@@ -23,7 +23,7 @@ namespace detail {
 
 /// `what` with its verb: "loss is".
 [[noreturn]] inline void throw_not_finite(std::int64_t step, const char* what, const std::string& where) {
-    raise(NumericError(fmt::format("step {}: the {} not finite; {}", std::to_string(step), what, where)));
+    raise<NumericError>({"step ", step, ": the ", what, " not finite; ", where});
 }
 
 /// "features.3.weight (layer 4, Conv2d)".

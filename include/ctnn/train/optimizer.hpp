@@ -21,8 +21,8 @@ namespace detail {
 inline void require_setting(std::string_view where, std::string_view what, double value,
                             double below = std::numeric_limits<double>::infinity()) {
     if (std::isfinite(value) && value >= 0.0 && value < below) { return; }
-    raise(ArgumentError(fmt::format("{}: {} is {}, expected a finite number, at least 0{}", where, what, value,
-                                    std::isfinite(below) ? fmt::format(" and below {}", below) : "")));
+    raise<ArgumentError>({where, ": ", what, " is ", value, ", expected a finite number, at least 0",
+                          std::isfinite(below) ? fmt::format(" and below {}", below) : ""});
 }
 
 }  // namespace detail
@@ -40,7 +40,7 @@ struct Sgd {
     void validate() const {
         detail::require_setting("SGD", "momentum", momentum);
         detail::require_setting("SGD", "weight_decay", weight_decay);
-        if (nesterov && momentum == 0.0) { raise(ArgumentError("SGD: nesterov needs a momentum above 0, found 0")); }
+        if (nesterov && momentum == 0.0) { raise<ArgumentError>({"SGD: nesterov needs a momentum above 0, found 0"}); }
     }
 };
 

@@ -10,8 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <ctnn/core/config.hpp>
 #include <ctnn/core/error.hpp>
 
@@ -60,7 +58,7 @@ auto named(const Names& names, std::string_view what, std::string_view text) {
         if (known == text) { return value; }
         (valid += valid.empty() ? "" : ", ") += known;
     }
-    raise(ArgumentError(fmt::format("unknown {} '{}', expected one of {}", what, text, valid)));
+    raise<ArgumentError>({"unknown ", what, " '", text, "', expected one of ", valid});
 }
 }  // namespace detail
 
@@ -105,7 +103,7 @@ struct Schedule {
     /// Throws ArgumentError that names the first setting outside its range.
     void validate() const {
         const auto require = [](bool good, std::string_view what, double value, std::string_view range) {
-            if (!good) { raise(ArgumentError(fmt::format("schedule: {} is {}, expected {}", what, value, range))); }
+            if (!good) { raise<ArgumentError>({"schedule: ", what, " is ", value, ", expected ", range}); }
         };
         const auto positive = [](double x) { return std::isfinite(x) && x > 0.0; };
         require(std::isfinite(lr) && lr >= 0.0, "lr", lr, "a finite number, at least 0");

@@ -86,13 +86,13 @@ std::string setting_text(const Value& value) {
 template <class Value>
 void parse_setting(std::string_view text, Value& to) {
     if constexpr (std::is_same_v<Value, bool>) {
-        if (text != "0" && text != "1") { raise(ArgumentError(fmt::format("found '{}', expected 0 or 1", text))); }
+        if (text != "0" && text != "1") { raise<ArgumentError>({"found '", text, "', expected 0 or 1"}); }
         to = text == "1";
     } else if constexpr (std::is_arithmetic_v<Value>) {
         Value number{};
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
         if (error != std::errc{} || end != text.data() + text.size()) {
-            raise(ArgumentError(fmt::format("found '{}', expected a number", text)));
+            raise<ArgumentError>({"found '", text, "', expected a number"});
         }
         to = number;
     } else if constexpr (std::is_enum_v<Value>) {
@@ -100,7 +100,7 @@ void parse_setting(std::string_view text, Value& to) {
     } else if constexpr (std::is_same_v<Value, LrScale>) {
         const std::size_t equals = text.find('='), at = text.find('@', equals);
         if (equals == std::string_view::npos || equals == 0) {
-            raise(ArgumentError(fmt::format("found '{}', expected NAME=FACTOR or NAME=FACTOR@EPOCH", text)));
+            raise<ArgumentError>({"found '", text, "', expected NAME=FACTOR or NAME=FACTOR@EPOCH"});
         }
         LrScale scale{std::string{text.substr(0, equals)}};
         parse_setting(text.substr(equals + 1, at == std::string_view::npos ? at : at - equals - 1), scale.factor);
@@ -113,13 +113,13 @@ void parse_setting(std::string_view text, Value& to) {
             parse_setting(text.substr(0, comma), list.emplace_back());
             if (comma == std::string_view::npos) { break; }
             text.remove_prefix(comma + 1);
-            if (text.empty()) { raise(ArgumentError("found a comma at the end of a list, expected an element")); }
+            if (text.empty()) { raise<ArgumentError>({"found a comma at the end of a list, expected an element"}); }
         }
         to = std::move(list);
     } else {
         using Choice = detail::ChoiceTraits<Value>;
         if (!Choice::choose(text, to)) {
-            raise(ArgumentError(fmt::format("found '{}', expected one of {}", text, Choice::names())));
+            raise<ArgumentError>({"found '", text, "', expected one of ", Choice::names()});
         }
     }
 }

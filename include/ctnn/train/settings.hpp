@@ -8,8 +8,6 @@
 #include <variant>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <ctnn/core/config.hpp>
 #include <ctnn/core/error.hpp>
 #include <ctnn/train/loss.hpp>
@@ -44,13 +42,11 @@ struct TrainerSettings {
         std::visit([](const auto& l) { l.validate(); }, loss);
         std::visit([](const auto& o) { o.validate(); }, optimizer);
         schedule.validate();
-        if (batch_size < 1) { raise(ArgumentError(fmt::format("batch size is {}; expected at least 1", batch_size))); }
-        if (micro_batch < 0) {
-            raise(ArgumentError(fmt::format("micro_batch is {}, expected at least 0", micro_batch)));
-        }
-        if (ema_every < 1) { raise(ArgumentError(fmt::format("ema_every is {}, expected at least 1", ema_every))); }
+        if (batch_size < 1) { raise<ArgumentError>({"batch size is ", batch_size, "; expected at least 1"}); }
+        if (micro_batch < 0) { raise<ArgumentError>({"micro_batch is ", micro_batch, ", expected at least 0"}); }
+        if (ema_every < 1) { raise<ArgumentError>({"ema_every is ", ema_every, ", expected at least 1"}); }
         if (skip_nonfinite < 0) {
-            raise(ArgumentError(fmt::format("skip_nonfinite is {}, expected at least 0", skip_nonfinite)));
+            raise<ArgumentError>({"skip_nonfinite is ", skip_nonfinite, ", expected at least 0"});
         }
         detail::require_setting("trainer", "clip_norm", clip_norm);
         detail::require_setting("trainer", "ema_decay", ema_decay, 1.0);

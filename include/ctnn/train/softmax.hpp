@@ -20,8 +20,7 @@ template <bool Log, class T>
 void softmax_rows(std::span<const T> logits, int classes, std::span<T> out, int threads) {
     const auto rows = static_cast<int>(rows_of(logits.size(), classes));
     if (out.size() != logits.size()) {
-        raise(ArgumentError("softmax: the output has " + std::to_string(out.size()) + " elements, the logits " +
-                            std::to_string(logits.size())));
+        raise<ArgumentError>({"softmax: the output has ", out.size(), " elements, the logits ", logits.size()});
     }
     const auto width = static_cast<std::size_t>(classes);
     parallel_for(rows, threads_for(logits.size(), threads), [&](int i, int) {

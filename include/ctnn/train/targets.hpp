@@ -90,8 +90,7 @@ namespace detail {
 /// Number of rows of `classes` numbers. Throws ArgumentError where the size is no multiple.
 inline std::size_t rows_of(std::size_t size, int classes) {
     if (classes < 1 || size % static_cast<std::size_t>(classes) != 0) {
-        raise(ArgumentError(std::to_string(size) + " logits are no whole number of rows of " + std::to_string(classes) +
-                            " classes"));
+        raise<ArgumentError>({size, " logits are no whole number of rows of ", classes, " classes"});
     }
     return size / static_cast<std::size_t>(classes);
 }
@@ -106,8 +105,7 @@ inline void check_labels(std::size_t rows, const Labels& labels, int classes) {
         }
         for (std::size_t i = 0; i < rows; ++i) {
             if (list[i] < 0 || list[i] >= classes) {
-                raise(ArgumentError("label of sample " + std::to_string(i) + " is " + std::to_string(list[i]) +
-                                    ", expected 0 to " + std::to_string(classes - 1)));
+                raise<ArgumentError>({"label of sample ", i, " is ", list[i], ", expected 0 to ", classes - 1});
             }
         }
     };
@@ -115,15 +113,14 @@ inline void check_labels(std::size_t rows, const Labels& labels, int classes) {
     if (!labels.mixed()) { return; }
     check(labels.second);
     if (!(labels.mix >= 0.0 && labels.mix <= 1.0)) {
-        raise(ArgumentError("the share of mixed labels is " + std::to_string(labels.mix) + ", expected 0 to 1"));
+        raise<ArgumentError>({"the share of mixed labels is ", labels.mix, ", expected 0 to 1"});
     }
 }
 
 /// Throws ArgumentError unless a gradient is empty or of its output's size.
 inline void check_gradient(std::size_t gradient, std::size_t outputs) {
     if (gradient != 0 && gradient != outputs) {
-        raise(ArgumentError("the gradient has " + std::to_string(gradient) + " elements, the logits " +
-                            std::to_string(outputs)));
+        raise<ArgumentError>({"the gradient has ", gradient, " elements, the logits ", outputs});
     }
 }
 

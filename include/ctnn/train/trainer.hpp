@@ -81,7 +81,7 @@ class Trainer {
     /// The same with targets, [sample][output], for the loss Mse.
     StepResult step(const T* images, std::span<const T> targets, const std::uint32_t* ids, double lr) {
         const std::size_t samples = detail::rows_of(targets.size(), Net::classes);
-        if (!std::holds_alternative<Mse>(settings_.loss)) { raise(ArgumentError("only Mse takes targets")); }
+        if (!std::holds_alternative<Mse>(settings_.loss)) { raise<ArgumentError>({"only Mse takes targets"}); }
         return step_to(images, {{}, targets, static_cast<double>(samples)}, samples, ids, lr);
     }
 
@@ -200,8 +200,8 @@ class Trainer {
     StepResult step_to(const T* images, const Targets& targets, std::size_t samples, const std::uint32_t* ids,
                        double lr) {
         if (samples < 1 || samples > places_.size()) {
-            raise(ArgumentError("a batch of " + std::to_string(samples) + " samples; expected 1 to " +
-                                std::to_string(places_.size()) + ", the trainer's batch size"));
+            raise<ArgumentError>(
+                {"a batch of ", samples, " samples; expected 1 to ", places_.size(), ", the trainer's batch size"});
         }
         check_passes(samples);
         // Samples without ids are told apart by the step, so that no two steps draw the same masks.
