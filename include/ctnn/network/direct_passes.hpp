@@ -51,14 +51,18 @@ struct DirectPasses {
     template <class W>
     static void forward(const StageIO<T>& io, const W* weight, T* map, const Epilogue<T>& epilogue) {
         constexpr int run = Linear ? 1024 : D.group_in();
-        constexpr int chunk = Linear ? 1 << 30 : 64;
+        constexpr int channel_items = D.groups * Forward::block_groups;
+        // A linear layer's weights are read once, unless threads would be left without channels: then they share out
+        // the samples.
+        const int sharers = Linear ? ceil_div(io.threads, channel_items) : 1;
+        const int chunk = !Linear ? 64 : ceil_div(ceil_div(io.samples, sharers), 8) * 8;
         const int chunks = ceil_div(io.samples, chunk);
         const T* const input = io.samples > 1 ? set_apart<D.in.channels>(io.input, io.packed, io) : io.input;
         const std::ptrdiff_t in_sample = input == io.input ? D.in.size() : apart(D.in.channels);
-        parallel_for(D.groups * Forward::block_groups * chunks, io.threads, [&](int item, int) {
+        parallel_for(channel_items * chunks, io.threads, [&](int item, int) {
             const int c = item % chunks, b = item / chunks % Forward::block_groups,
                       g = item / chunks / Forward::block_groups;
-            const int end = Linear ? io.samples : std::min(io.samples, (c + 1) * chunk);
+            const int end = std::min(io.samples, (c + 1) * chunk);
             for (int first = 0; first < D.group_in(); first += run) {
                 Epilogue<T> part;
                 if (first + run >= D.group_in()) { part = of_group(epilogue, g); }
