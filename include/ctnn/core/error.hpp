@@ -91,8 +91,8 @@ class MessagePart {
 
 }  // namespace detail
 
-/// Throws an E whose message is made of the parts: raise<ArgumentError>({"found ", n, " samples, expected ", m}). One
-/// copy of this serves all: put together where they are thrown, messages were a tenth of a program's code.
+/// Throws an E whose message is made of the parts: raise<ArgumentError>({"found ", n, " samples, expected ", m}). In
+/// one copy, because messages put together where they are thrown make much of a program's code.
 template <class E>
 [[noreturn, gnu::cold]] CTNN_ONE_COPY void raise(std::initializer_list<detail::MessagePart> parts) {
     std::string message;
