@@ -29,7 +29,7 @@
 
 namespace ctnn::inline CTNN_ISA {
 
-/// `size` samples, ready to be fed to a network.
+/// `size` samples, ready to be fed to a network; of ranks, a share of a batch, which may be empty.
 struct MiniBatch {
     std::span<const float> images;         ///< size × (height, width, channels), normalised
     std::span<const std::int32_t> labels;  ///< size
@@ -135,6 +135,12 @@ class BatchLoader {
         raise<ArgumentError>(
             {"batch loader: batches are ", text(shape_), ", expected the ", text(input), " of the network's input"});
     }
+    /// Throws ArgumentError unless batches are the share of that rank.
+    void require_rank(int rank, int ranks) const {
+        if (options_.rank == rank && options_.ranks == ranks) { return; }
+        raise<ArgumentError>({"batch loader: batches are those of rank ", options_.rank, " of ", options_.ranks,
+                              ", expected rank ", rank, " of ", ranks});
+    }
     [[nodiscard]] const LoaderOptions& options() const { return options_; }
 
   private:
@@ -167,8 +173,11 @@ class BatchLoader {
         order_ = indices_;
         slots_ = std::vector<Slot>(workers + 2);  // one with the user, one ready, one being filled by each
         for (Slot& slot : slots_) {
-            slot.images = AlignedArray<float>{b * sample_size()};
-            slot.labels.resize(b);
+            // Any two samples of a batch may be mixed: then all of it is prepared.
+            const std::size_t prepared =
+                options_.mixup > 0 ? b : (b - 1) / static_cast<std::size_t>(options_.ranks) + 1;
+            slot.images = AlignedArray<float>{prepared * sample_size()};
+            slot.labels.resize(prepared);
             if (options_.mixup > 0) { slot.second_labels.resize(b); }
         }
         workers_.reserve(workers);
@@ -282,19 +291,25 @@ class BatchLoader {
     void fill(Slot& slot, Worker& worker, int batch) const {
         const std::size_t begin = static_cast<std::size_t>(batch) * batch_capacity();
         const std::size_t n = std::min(batch_capacity(), order_.size() - begin);
-        const std::span<const std::uint32_t> ids = std::span{order_}.subspan(begin, n);
-        for (std::size_t i = 0; i < n; ++i) {
+        const Shard own = shard_of(n, options_.rank, options_.ranks), prepared = worker.mix ? Shard{0, n} : own;
+        const std::span<const std::uint32_t> ids = std::span{order_}.subspan(begin + prepared.begin, prepared.size());
+        for (std::size_t i = 0; i < ids.size(); ++i) {
             if (abandoned_) { return; }
             worker.prepare(ids[i], epoch_, slot.images.data() + i * sample_size());
             slot.labels[i] = source_->label(ids[i]);
         }
-        const std::span<float> images = slot.images.span().first(n * sample_size());
-        const std::span<std::int32_t> labels = std::span{slot.labels}.first(n);
-        slot.batch = {images, labels, ids, static_cast<int>(n)};
+        const std::span<float> images = slot.images.span().first(ids.size() * sample_size());
+        const std::span<std::int32_t> labels = std::span{slot.labels}.first(ids.size());
+        slot.batch = {images, labels, ids, static_cast<int>(ids.size())};
         if (worker.mix) {
             const std::span<std::int32_t> second = std::span{slot.second_labels}.first(n);
-            slot.batch.mix = (*worker.mix)(options_.seed, epoch_, batch, images, labels, second);
-            slot.batch.second_labels = second;
+            const float mix = (*worker.mix)(options_.seed, epoch_, batch, images, labels, second);
+            slot.batch = {images.subspan(own.begin * sample_size(), own.size() * sample_size()),
+                          labels.subspan(own.begin, own.size()),
+                          ids.subspan(own.begin, own.size()),
+                          static_cast<int>(own.size()),
+                          second.subspan(own.begin, own.size()),
+                          mix};
         }
     }
 

@@ -34,6 +34,9 @@ struct LoaderOptions {
     int shorter_side = 0;
     /// Threads that prepare batches. They decide no numbers.
     int workers = 1;
+    /// Which share of every batch is prepared where processes train together: the others are other ranks'. The batches
+    /// themselves are the same for any number of ranks.
+    int rank = 0, ranks = 1;
 
     /// Throws ArgumentError for a value out of range.
     void validate() const {
@@ -50,13 +53,15 @@ struct LoaderOptions {
         }
         expect(shorter_side >= 0, "shorter_side", shorter_side, "at least 0");
         expect(workers >= 1 && workers <= 256, "workers", workers, "1 to 256");
+        expect(ranks >= 1, "ranks", ranks, "at least 1");
+        expect(rank >= 0 && rank < ranks, "rank", rank, "0 to " + std::to_string(ranks - 1));
         augmentation.validate();
     }
 };
 
 /// Calls f(key, value) for every option that decides what batches hold, values being numbers and bools: one list for
-/// whoever writes, reads or compares them. The number of workers is none. batch_size and seed have keys that differ
-/// from the trainer's, beside which they are written.
+/// whoever writes, reads or compares them. The numbers of workers and ranks are none. batch_size and seed have keys
+/// that differ from the trainer's, beside which they are written.
 template <class Options, class F>
     requires std::same_as<std::remove_const_t<Options>, LoaderOptions>
 void for_each_setting(Options& o, F&& f) {

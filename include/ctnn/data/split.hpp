@@ -37,6 +37,17 @@ inline std::pair<std::vector<std::uint32_t>, std::vector<std::uint32_t>> split_b
     return {std::move(training), std::move(held_out)};
 }
 
+/// Samples [begin, end) of a batch.
+struct Shard {
+    std::size_t begin, end;
+    [[nodiscard]] constexpr std::size_t size() const { return end - begin; }
+};
+/// What rank `rank` of `ranks` takes of n samples: shares in the ranks' order, which differ by one at most.
+constexpr Shard shard_of(std::size_t n, int rank, int ranks) {
+    const auto r = static_cast<std::size_t>(rank), all = static_cast<std::size_t>(ranks);
+    return {n * r / all, n * (r + 1) / all};
+}
+
 /// Shuffles in place (Fisher and Yates) with numbers from `random`.
 constexpr void shuffle(std::span<std::uint32_t> indices, Random& random) {
     for (std::size_t i = indices.size(); i > 1; --i) {

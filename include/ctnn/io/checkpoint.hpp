@@ -85,7 +85,8 @@ template <Network Net, class T>
 struct TrainerPrefixes {
     std::vector<std::string> states, arenas{""}, buffers{""};
 
-    explicit TrainerPrefixes(const Trainer<Net, T>& trainer) {
+    template <class Comm>
+    explicit TrainerPrefixes(const Trainer<Net, T, Comm>& trainer) {
         for (const std::string_view name : trainer.optimizer().names()) { states.push_back(std::string{name} + "."); }
         arenas.insert(arenas.end(), states.begin(), states.end());
         if (trainer.settings().ema_decay > 0.0) {
@@ -100,10 +101,10 @@ struct TrainerPrefixes {
 /// Writes parameters, running statistics, the optimizer's state, the averaged model, progress and all settings of a
 /// trainer, atomically, and `further` settings of the caller's, such as the loader's. The bytes hold no time, path
 /// or number of threads. Throws FileError.
-template <Network Net, class T>
-void save_trainer(const std::filesystem::path& path, const Trainer<Net, T>& trainer,
+template <Network Net, class T, class Comm>
+void save_trainer(const std::filesystem::path& path, const Trainer<Net, T, Comm>& trainer,
                   const SafetensorsMetadata& further = {}) {
-    const detail::TrainerPrefixes prefixes{trainer};
+    const detail::TrainerPrefixes<Net, T> prefixes{trainer};
     StateDict<Net, T> state;
     state.add_arena(trainer.model().parameters().span());
     state.add_buffers(trainer.model().buffers());
@@ -134,8 +135,8 @@ inline TrainerSettings load_trainer_settings(const std::filesystem::path& path) 
 
 /// Restores what save_trainer wrote into a trainer of the same network and settings, and with the same `further`
 /// settings. Throws FileError, naming the first difference, and then changes nothing.
-template <Network Net, class T>
-void load_trainer(const std::filesystem::path& path, Trainer<Net, T>& trainer,
+template <Network Net, class T, class Comm>
+void load_trainer(const std::filesystem::path& path, Trainer<Net, T, Comm>& trainer,
                   const SafetensorsMetadata& further = {}) {
     using State = StateDict<Net, T>;
     const std::vector<std::byte> bytes = read_file(path);
@@ -166,7 +167,7 @@ void load_trainer(const std::filesystem::path& path, Trainer<Net, T>& trainer,
         if (file.find_metadata(setting.first) == nullptr && std::ranges::count(defaults, setting) != 0) { continue; }
         reader.expect(setting.first.c_str(), setting.second);
     }
-    const detail::TrainerPrefixes prefixes{trainer};
+    const detail::TrainerPrefixes<Net, T> prefixes{trainer};
     for (const std::string& prefix : prefixes.arenas) { State::check_arena(file, prefix); }
     for (const std::string& prefix : prefixes.buffers) { State::check_buffers(file, prefix); }
     State::check_known(file, prefixes.arenas, prefixes.buffers);

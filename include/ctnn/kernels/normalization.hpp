@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <span>
 #include <type_traits>
 
 #include <ctnn/kernels/elementwise.hpp>
@@ -48,14 +49,40 @@ struct BatchNormVectors {
     static constexpr int size(int channels) { return 6 * padded(channels); }
 };
 
+/// Sums over the processes that share a batch, so that batch norm takes the statistics of all of it; {} where each
+/// takes its own. Every process calls it as often as the others, with as many numbers.
+struct NormSum {
+    void (*sum)(void* context, std::span<double> values) = nullptr;  ///< in place
+    void* context = nullptr;
+    double* memory = nullptr;  ///< of size(channels) numbers
+
+    static constexpr std::size_t size(int channels) { return 2 * static_cast<std::size_t>(channels) + 1; }
+    explicit operator bool() const { return sum != nullptr; }
+    void operator()(int channels) const { sum(context, {memory, size(channels)}); }
+};
+
 /// Merges the moments of `rows` runs of pixels in fixed order (Chan, Golub and LeVeque 1979), in double, writes the
 /// vectors, and moves the running statistics as PyTorch does: unbiased variance, weight `momentum` on the new batch.
 /// `pixels(row)` is the number of pixels of a run.
 template <class T, class Pixels>
 void batch_norm_statistics(const T* moments, int rows, Pixels&& pixels, int channels, const T* weight, const T* bias,
-                           double eps, double momentum, BatchNormVectors<T> out, T* running_mean, T* running_variance) {
+                           double eps, double momentum, BatchNormVectors<T> out, T* running_mean, T* running_variance,
+                           const NormSum& across = {}) {
     double count = 0;
     for (int r = 0; r < rows; ++r) { count += pixels(r); }
+    const auto write = [&](int c, double mean, double squares) {
+        const double istd = 1.0 / std::sqrt(squares / count + eps);
+        out.mean[c] = static_cast<T>(mean);
+        out.istd[c] = static_cast<T>(istd);
+        out.scale[c] = static_cast<T>(istd * static_cast<double>(weight[c]));
+        out.shift[c] = static_cast<T>(static_cast<double>(bias[c]) - mean * istd * static_cast<double>(weight[c]));
+        if (running_mean != nullptr) {
+            const double unbiased = squares / std::max(count - 1, 1.0);
+            running_mean[c] = static_cast<T>((1 - momentum) * static_cast<double>(running_mean[c]) + momentum * mean);
+            running_variance[c] =
+                static_cast<T>((1 - momentum) * static_cast<double>(running_variance[c]) + momentum * unbiased);
+        }
+    };
     for (int c = 0; c < channels; ++c) {
         double mean = 0;
         for (int r = 0; r < rows; ++r) {
@@ -68,17 +95,20 @@ void batch_norm_statistics(const T* moments, int rows, Pixels&& pixels, int chan
             const double d = static_cast<double>(row[c]) - mean;
             squares += static_cast<double>(row[channels + c]) + pixels(r) * d * d;
         }
-        const double istd = 1.0 / std::sqrt(squares / count + eps);
-        out.mean[c] = static_cast<T>(mean);
-        out.istd[c] = static_cast<T>(istd);
-        out.scale[c] = static_cast<T>(istd * static_cast<double>(weight[c]));
-        out.shift[c] = static_cast<T>(static_cast<double>(bias[c]) - mean * istd * static_cast<double>(weight[c]));
-        if (running_mean != nullptr) {
-            const double unbiased = squares / std::max(count - 1, 1.0);
-            running_mean[c] = static_cast<T>((1 - momentum) * static_cast<double>(running_mean[c]) + momentum * mean);
-            running_variance[c] =
-                static_cast<T>((1 - momentum) * static_cast<double>(running_variance[c]) + momentum * unbiased);
+        if (across) {  // Σx and Σx²: in double, they lose nothing that a float would show
+            across.memory[c] = count * mean;
+            across.memory[channels + c] = squares + count * mean * mean;
+        } else {
+            write(c, mean, squares);
         }
+    }
+    if (!across) { return; }
+    across.memory[2 * channels] = count;
+    across(channels);
+    count = across.memory[2 * channels];
+    for (int c = 0; c < channels; ++c) {
+        const double mean = across.memory[c] / count;
+        write(c, mean, std::max(across.memory[channels + c] - count * mean * mean, 0.0));
     }
 }
 

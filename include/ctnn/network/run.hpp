@@ -58,6 +58,7 @@ StageIO<typename PlanType::value_type> stage_io(Workspace<PlanType>& workspace,
     io.transposed = workspace.at(S, Slot::transposed);
     io.scratch = workspace.scratch();
     io.scratch_stride = PlanType::thread_bytes / sizeof(T);
+    io.norm_sum = workspace.norm_sum();
     constexpr HeadOffsets head = head_offsets<Layout>(spec);
     if constexpr (head.weight >= 0) { io.weight = model.parameters + head.weight; }
     if constexpr (head.bias >= 0) { io.bias = model.parameters + head.bias; }

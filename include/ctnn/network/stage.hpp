@@ -115,7 +115,7 @@ struct Stage {
                 io.rows, io.samples * bands,
                 [](int row) { return double{1} * (map_row(row % bands + 1) - map_row(row % bands)) * S.map.width; },
                 S.map.channels, io.norm_weight, io.norm_bias, S.eps, S.momentum, vectors(io), io.next_running_mean,
-                io.next_running_variance);
+                io.next_running_variance, io.norm_sum);
         } else if constexpr (whole) {
             head_all(io, weight, map_elements > 0 ? io.map : io.output, epilogue(io));
         }
@@ -254,13 +254,27 @@ struct Stage {
         }
     }
 
-    /// dγ and dβ, and their means a and b, from the samples' sums in order.
+    /// dγ and dβ from the samples' sums in order, and the means a and b of what backward sums up: over all processes
+    /// that share the batch, while dγ and dβ are this one's part.
     static void merge_norm_sums(const StageIO<T>& io) {
         const BatchNormVectors<T> v = vectors(io);
+        constexpr int channels = S.map.channels;
         const T count = static_cast<T>(io.samples) * static_cast<T>(S.map.pixels());
-        add_rows(io.rows, 2 * S.map.channels, io.samples, S.map.channels, io.norm_bias_gradient);
-        add_rows(io.rows + S.map.channels, 2 * S.map.channels, io.samples, S.map.channels, io.norm_weight_gradient);
-        for (int c = 0; c < S.map.channels; ++c) {
+        add_rows(io.rows, 2 * channels, io.samples, channels, io.norm_bias_gradient);
+        add_rows(io.rows + channels, 2 * channels, io.samples, channels, io.norm_weight_gradient);
+        if (io.norm_sum) {
+            double* const sums = io.norm_sum.memory;
+            std::copy_n(io.norm_bias_gradient, channels, sums);
+            std::copy_n(io.norm_weight_gradient, channels, sums + channels);
+            sums[2 * channels] = static_cast<double>(count);
+            io.norm_sum(channels);
+            for (int c = 0; c < channels; ++c) {
+                v.a[c] = static_cast<T>(sums[c] / sums[2 * channels]);
+                v.b[c] = static_cast<T>(sums[channels + c] / sums[2 * channels]);
+            }
+            return;
+        }
+        for (int c = 0; c < channels; ++c) {
             v.a[c] = io.norm_bias_gradient[c] / count;
             v.b[c] = io.norm_weight_gradient[c] / count;
         }

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include <ctnn/core/random.hpp>
+#include <ctnn/kernels/normalization.hpp>
 
 namespace ctnn::inline CTNN_ISA {
 
@@ -52,6 +53,7 @@ struct StageIO {
     const T *running_mean = nullptr, *running_variance = nullptr;
     T *next_running_mean = nullptr, *next_running_variance = nullptr;  ///< the same in training, where they move
     RandomKey random{};
+    NormSum norm_sum{};  ///< over the processes that share the batch
 };
 
 }  // namespace ctnn::inline CTNN_ISA

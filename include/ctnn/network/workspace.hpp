@@ -9,6 +9,7 @@
 #include <ctnn/core/arena.hpp>
 #include <ctnn/core/error.hpp>
 #include <ctnn/core/parallel.hpp>
+#include <ctnn/kernels/normalization.hpp>
 #include <ctnn/network/plan.hpp>
 
 namespace ctnn::inline CTNN_ISA {
@@ -44,6 +45,9 @@ class Workspace {
     [[nodiscard]] int batch() const { return batch_; }
     [[nodiscard]] int threads() const { return threads_; }
     [[nodiscard]] std::span<std::byte> bytes() { return bytes_; }
+    /// How training passes sum batch norm's statistics over processes; {} is not at all, as at first.
+    [[nodiscard]] const NormSum& norm_sum() const { return norm_sum_; }
+    void set_norm_sum(const NormSum& sum) { norm_sum_ = sum; }
 
     /// Pointer to a buffer of the plan; null when the plan has none.
     template <class U = T>
@@ -84,6 +88,7 @@ class Workspace {
     int batch_, threads_;
     AlignedArray<std::byte> own_;
     std::span<std::byte> bytes_;
+    NormSum norm_sum_;
 };
 
 }  // namespace ctnn::inline CTNN_ISA

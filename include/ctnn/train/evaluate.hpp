@@ -62,6 +62,7 @@ void predict(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net
     AlignedArray<float> moved{samples * static_cast<std::size_t>(Net::input_shape.size())};
     std::vector<float> mean(samples * static_cast<std::size_t>(Net::classes));
     while (const MiniBatch* batch = loader.next()) {
+        if (batch->size == 0) { continue; }  // of a rank whose share is empty
         std::span<const float> logits;
         std::ranges::fill(mean, 0.0f);
         for (const detail::View& view : views) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include <ctnn/core/config.hpp>
@@ -69,6 +70,16 @@ class Metrics {
         losses_ += other.losses_;
     }
 
+    /// Becomes the sum over the ranks of a distributed::Communicator, on all of them.
+    template <class Comm>
+    void all_reduce(Comm& comm) {
+        std::vector<double> numbers;  // counts below 2⁵³ are exact
+        for_each([&](auto& value) { numbers.push_back(static_cast<double>(value)); });
+        comm.all_reduce(std::span{numbers});
+        std::size_t next = 0;
+        for_each([&](auto& value) { value = static_cast<std::remove_reference_t<decltype(value)>>(numbers[next++]); });
+    }
+
     void clear() { *this = Metrics{classes_}; }
 
     [[nodiscard]] int classes() const { return classes_; }
@@ -111,6 +122,12 @@ class Metrics {
     [[nodiscard]] double mean_loss() const { return ratio(loss_sum_, losses_); }
 
   private:
+    template <class F>
+    void for_each(F&& f) {
+        for (std::int64_t& count : confusion_) { f(count); }
+        for (std::int64_t& count : samples_of_) { f(count); }
+        f(top5_), f(samples_), f(not_numbers_), f(losses_), f(loss_sum_);
+    }
     [[nodiscard]] std::int64_t at(int truth, int predicted) const {
         return confusion_[static_cast<std::size_t>(truth) * static_cast<std::size_t>(classes_) +
                           static_cast<std::size_t>(predicted)];

@@ -36,6 +36,9 @@ struct TrainerSettings {
     /// Steps in a row that may be skipped because their loss or gradients are not finite, as PyTorch's GradScaler does;
     /// the next one fails. 0: the first fails.
     int skip_nonfinite = 0;
+    /// Whether batch norm takes its statistics from the passes of all ranks together (torch.nn.SyncBatchNorm) instead
+    /// of each rank's own, of which the running statistics are the mean. Nothing where there is one process.
+    bool sync_batch_norm = false;
 
     /// Throws ArgumentError that names the first setting outside its range.
     void validate() const {
@@ -51,15 +54,17 @@ struct TrainerSettings {
         detail::require_setting("trainer", "clip_norm", clip_norm);
         detail::require_setting("trainer", "ema_decay", ema_decay, 1.0);
     }
-    /// Samples in a pass.
-    [[nodiscard]] int pass_size() const {
-        return micro_batch > 0 && micro_batch < batch_size ? micro_batch : batch_size;
+    /// Samples in a pass, of a rank where there are several.
+    [[nodiscard]] int pass_size(int ranks = 1) const {
+        const int share = (batch_size - 1) / ranks + 1;
+        return micro_batch > 0 && micro_batch < share ? micro_batch : share;
     }
 };
 
 /// Whether files of ctnn have not always had this key: where it is missing, they were written with its default.
 inline bool is_later_key(std::string_view key) {
-    return key == "skip_nonfinite" || key == "skipped" || key == "epoch_skipped" || key == "skipped_in_a_row";
+    return key == "skip_nonfinite" || key == "sync_batch_norm" || key == "skipped" || key == "epoch_skipped" ||
+           key == "skipped_in_a_row";
 }
 
 /// Calls f(key, value) for every setting that the loss and the optimizer at hand have, values being those that
@@ -105,6 +110,7 @@ void for_each_setting(Settings& s, F&& f) {
     f("ema_every", s.ema_every);
     f("lr_scales", s.lr_scales);
     f("skip_nonfinite", s.skip_nonfinite);
+    f("sync_batch_norm", s.sync_batch_norm);
     f("schedule", s.schedule.kind);
     f("lr", s.schedule.lr);
     f("epochs", s.schedule.epochs);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
@@ -13,6 +14,7 @@
 
 #include <ctnn/core/error.hpp>
 #include <ctnn/data/loader.hpp>
+#include <ctnn/distributed/data_parallel.hpp>
 #include <ctnn/network/run.hpp>
 #include <ctnn/train/loss.hpp>
 #include <ctnn/train/numeric_error.hpp>
@@ -43,23 +45,37 @@ struct LossError {
 
 /// Trains a model that the caller owns. Everything is allocated here; a step allocates nothing.
 ///
+/// Ranks of a communicator other than SingleProcess train one model together: all do the same, each with its share of
+/// every batch. The settings' batch_size is that of all shares together, micro_batch that of a rank's pass. Gradients
+/// are summed over the ranks while backward goes on, losses and norms are of the whole batch, and so every rank makes
+/// the same step: that of one process with the whole batch but for rounding, where batch norm is synchronised or there
+/// is none (Li et al. 2020, arXiv:2006.15704).
+///
 /// Throws ArgumentError for settings outside their ranges, and for those that do not fit the network.
-template <Network Net, class T = float>
+template <Network Net, class T = float, distributed::Communicator Comm = distributed::SingleProcess>
 class Trainer {
     static_assert(sizeof(decltype(verdict<detail::LossError<Net>>(pieces_of<detail::LossError<Net>>{}))) > 0);
 
   public:
     Trainer(Model<Net, T>& model, const TrainerSettings& settings, int threads = default_threads())
+        requires std::same_as<Comm, distributed::SingleProcess>
+        : Trainer{model, settings, threads, distributed::alone} {}
+    /// One of the ranks of `comm`, which outlives the trainer.
+    Trainer(Model<Net, T>& model, const TrainerSettings& settings, int threads, Comm& comm)
         : model_{model},
           settings_{checked(settings)},
+          ranks_{comm, settings.sync_batch_norm},
           optimizer_{settings.optimizer},
           places_(static_cast<std::size_t>(settings.batch_size)),
-          workspace_{settings.pass_size(), threads} {
+          workspace_{settings.pass_size(comm.size()), threads} {
         std::iota(places_.begin(), places_.end(), 0u);
-        if (settings.pass_size() < settings.batch_size) { pass_gradients_.emplace(); }
+        if (passes_of(places_.size()) > 1) { pass_gradients_.emplace(); }
         if (settings.ema_decay > 0.0) { average_.emplace(model); }
+        workspace_.set_norm_sum(ranks_.norm_sum());
         check_passes(places_.size());
     }
+    Trainer(const Trainer&) = delete;
+    Trainer& operator=(const Trainer&) = delete;
     Trainer(Model<Net, T>& model, const Loss& loss, const Optimizer& optimizer, const Schedule& schedule,
             int batch_size = 128, Seed seed = {}, int threads = default_threads())
         : Trainer(model, TrainerSettings{loss, optimizer, schedule, batch_size, seed.value}, threads) {}
@@ -67,6 +83,9 @@ class Trainer {
     /// One step on the samples at `images` ([sample][row][column][channel]) with learning rate `lr`. `ids` key dropout;
     /// where they are null, the place in the batch and the step do. Throws ArgumentError for more samples than the
     /// batch size, a label that is none, or a single value a channel where batch norm needs two.
+    ///
+    /// Of ranks, each gives its share of the batch, as shard_of cuts it, which may be empty; the result is of the
+    /// whole.
     ///
     /// Where the loss, the running statistics or, if it is taken, the gradient norm is not finite, the step is skipped,
     /// as long as settings().skip_nonfinite allows: all but the progress stays as it was. Otherwise it throws
@@ -92,6 +111,7 @@ class Trainer {
     template <class AfterStep>
     StepResult train_epoch(BatchLoader& loader, AfterStep&& after_step) {
         loader.require_shape(Net::input_shape);
+        loader.require_rank(ranks_.ranks().rank(), ranks_.ranks().size());
         const auto batch_size = static_cast<std::size_t>(loader.options().batch_size);
         for (const std::size_t n : {std::min(loader.samples(), batch_size), loader.samples() % batch_size}) {
             if (n > 0) { check_passes(n); }
@@ -150,6 +170,14 @@ class Trainer {
     [[nodiscard]] const Parameters<Net, T>& gradients() const { return gradients_; }
     /// Continues a run from there; model, average and optimizer have been restored.
     void resume_at(const TrainerProgress& progress) { progress_ = progress; }
+    /// Makes the model, its average, the optimizer's state and the progress of every rank those of the first. To be
+    /// called before the first step, and where the first rank's have been restored.
+    void synchronize() {
+        ranks_.share(model_);
+        if (average_) { ranks_.share(*average_); }
+        for (Parameters<Net, T>& arena : optimizer_.arenas()) { ranks_.share(arena.span()); }
+        ranks_.share_value(progress_);
+    }
 
   private:
     using TrainPlan = Training<Net, T>;
@@ -182,13 +210,35 @@ class Trainer {
     }
     /// Steps that moved the model.
     [[nodiscard]] std::int64_t updates() const { return progress_.step - progress_.skipped; }
-    /// Passes of nearly equal sizes, of which a step of so many samples consists.
+    /// Passes of nearly equal sizes, of which a step of so many samples consists, on every rank.
     [[nodiscard]] std::size_t passes_of(std::size_t samples) const {
         const auto most = static_cast<std::size_t>(workspace_.batch());
-        return (samples + most - 1) / most;
+        return (ranks_.largest_share(samples) + most - 1) / most;
     }
+    /// Throws ArgumentError where batch norm cannot be trained by the passes of a batch.
     void check_passes(std::size_t samples) const {
-        detail::check_norms<Net>(static_cast<int>(samples / passes_of(samples)));
+        const std::size_t passes = passes_of(samples), fewest = ranks_.smallest_share(samples) / passes,
+                          most = (ranks_.largest_share(samples) + passes - 1) / passes;
+        if (ranks_.sync_norms()) {
+            if (fewest < 1) {
+                raise<ArgumentError>({"synchronised batch norm: a batch of ", samples, " samples in ", passes,
+                                      " passes on each of ", ranks_.ranks().size(),
+                                      " ranks, expected at least one sample in each; change the batch size, or drop "
+                                      "the last batch"});
+            }
+        } else if (fewest <= 1 && most >= 1) {
+            detail::check_norms<Net>(1);
+        }
+    }
+    void check_size(std::size_t samples, std::size_t share) const {
+        if (samples < 1 || samples > places_.size()) {
+            raise<ArgumentError>(
+                {"a batch of ", samples, " samples; expected 1 to ", places_.size(), ", the trainer's batch size"});
+        }
+        if (share > ranks_.largest_share(samples)) {
+            raise<ArgumentError>({"a share of ", share, " of a batch of ", samples, " samples; expected at most ",
+                                  ranks_.largest_share(samples), " on each of ", ranks_.ranks().size(), " ranks"});
+        }
     }
     static TrainerSettings checked(const TrainerSettings& settings) {
         settings.validate();
@@ -197,16 +247,17 @@ class Trainer {
         return settings;
     }
 
-    StepResult step_to(const T* images, const Targets& targets, std::size_t samples, const std::uint32_t* ids,
-                       double lr) {
-        if (samples < 1 || samples > places_.size()) {
-            raise<ArgumentError>(
-                {"a batch of ", samples, " samples; expected 1 to ", places_.size(), ", the trainer's batch size"});
-        }
-        check_passes(samples);
+    StepResult step_to(const T* images, Targets targets, std::size_t samples, const std::uint32_t* ids, double lr) {
+        const auto whole = ranks_.whole(samples, targets.divisor);
+        check_size(whole.samples, samples);
+        check_passes(whole.samples);
+        targets.divisor = whole.divisor;
         // Samples without ids are told apart by the step, so that no two steps draw the same masks.
         const auto drawn = static_cast<std::uint32_t>(ids != nullptr ? progress_.epoch : progress_.step);
-        const Pass all{images, targets, 0, samples, {settings_.seed, drawn, ids != nullptr ? ids : places_.data()}};
+        if (ids == nullptr) {
+            ids = places_.data() + shard_of(whole.samples, ranks_.ranks().rank(), ranks_.ranks().size()).begin;
+        }
+        const Pass all{images, targets, 0, samples, {settings_.seed, drawn, ids}};
         if (average_ && progress_.step == 0) { *average_ = model_; }
         buffers_before_ = model_.buffers();
         StepResult result;
@@ -216,28 +267,41 @@ class Trainer {
         const bool normed = settings_.clip_norm > 0.0 || settings_.skip_nonfinite > 0 ||
                             std::holds_alternative<Lars>(settings_.optimizer);
 
-        const std::size_t passes = passes_of(samples);
+        const std::size_t passes = passes_of(whole.samples);
+        std::optional<Pass> failed;
         for (std::size_t i = 0; i < passes; ++i) {
             const std::size_t begin = samples * i / passes, end = samples * (i + 1) / passes;
             const Pass pass = all.part(begin, end - begin);
-            const LossSum loss = forward_and_loss(pass, {workspace_, pass.samples(), false});
-            if (!std::isfinite(loss.loss_sum)) {
-                return give_up(lr, "loss is", [&] { return source_of(all, search(pass)); });
+            const Gathering gathering{i > 0, i + 1 == passes, normed && ranks_.alone() ? &numbers.squares : nullptr};
+            if (pass.count == 0) {
+                without_samples(gathering);
+                continue;
             }
+            const LossSum loss = forward_and_loss(pass, {workspace_, pass.samples(), false});
             result.loss += loss;
+            if (!std::isfinite(loss.loss_sum)) {
+                failed.emplace(pass);
+                if (ranks_.alone()) { break; }  // others wait for this rank's gradients
+            }
             backward(model_, pass.input(), pass.samples(), workspace_, i == 0 ? gradients_ : *pass_gradients_,
-                     [&](int time) { gather(time, i > 0, normed && end == samples ? &numbers.squares : nullptr); });
+                     [&](int time) { gather(time, gathering); });
+        }
+        ranks_.finish(result.loss, model_.buffers(), static_cast<double>(samples) / static_cast<double>(whole.samples));
+        if (!std::isfinite(result.loss.loss_sum)) {
+            return give_up(all, lr, "loss is",
+                           [&] { return failed ? source_of(all, search(*failed)) : std::string{"of another rank"}; });
         }
         if (!all_finite<T>(model_.buffers().span(), 1)) {
-            return give_up(lr, "running statistics are", [&] {
+            return give_up(all, lr, "running statistics are", [&] {
                 return source_of(all, "the first that are not: " +
                                           detail::first_statistics_not_finite<Net, T>(model_.buffers().data()));
             });
         }
         if (normed) {
+            if (!ranks_.alone()) { numbers.squares = tensor_squares<Net, T>(gradients_, workspace_.threads()); }
             result.gradient_norm = numbers.gradient_norm();
             if (!std::isfinite(result.gradient_norm)) {
-                return give_up(lr, "gradient norm is", [&] {
+                return give_up(all, lr, "gradient norm is", [&] {
                     const std::string gradient = bad_gradient(numbers);
                     return source_of(all, gradient.empty() ? "every gradient is" : gradient);
                 });
@@ -270,16 +334,33 @@ class Trainer {
                                     gradient, threads, targets.divisor);
     }
 
+    /// What becomes of a pass's gradients.
+    struct Gathering {
+        bool adds, last;              ///< whether they are added to the passes' before, and the last ones to be
+        TensorNumbers<Net>* squares;  ///< where sums of squares are to go, of the last pass's, or null
+    };
     /// Behind each stage of a backward pass, while that stage's gradients are in cache: adds those of a later pass to
-    /// the sum, and takes sums of squares where asked. Not worth a copy for every stage.
-    CTNN_ONE_COPY void gather(int time, bool add, TensorNumbers<Net>* squares) {
+    /// the sum, and when that is complete takes sums of squares where asked, and starts to sum it over the ranks. Not
+    /// worth a copy for every stage.
+    CTNN_ONE_COPY void gather(int time, const Gathering& what) {
         const StageSpec& stage = TrainPlan::StageList::at(static_cast<std::size_t>(TrainPlan::end_time - time));
         for (std::size_t i = 0; i < ParameterLayout<Net>::tensors; ++i) {
             const ParameterSlot& slot = ParameterLayout<Net>::slots[i];
             if (slot.layer < stage.begin || slot.layer >= stage.end) { continue; }
             const std::span<T> sum = tensor_of(gradients_, slot);
-            if (add) { add_to<T>(sum, tensor_of(*pass_gradients_, slot), workspace_.threads()); }
-            if (squares != nullptr) { (*squares)[i] = sum_of_squares<T>(sum, workspace_.threads()); }
+            if (what.adds) { add_to<T>(sum, tensor_of(*pass_gradients_, slot), workspace_.threads()); }
+            if (!what.last) { continue; }
+            if (what.squares != nullptr) { (*what.squares)[i] = sum_of_squares<T>(sum, workspace_.threads()); }
+            ranks_.start(gradients_.span(), slot);
+        }
+        if (what.last && stage.begin == 0) { ranks_.start_rest(gradients_.span()); }
+    }
+    /// A pass of a rank whose share is smaller than the number of passes: its gradients are zero.
+    void without_samples(const Gathering& what) {
+        if (!what.adds) { gradients_ = {}; }
+        ++model_.buffers().batches_tracked;
+        for (std::size_t s = TrainPlan::stage_count; s-- > 0;) {
+            gather(TrainPlan::backward_time(s), {false, what.last, what.squares});
         }
     }
 
@@ -294,9 +375,9 @@ class Trainer {
 
     /// Skips a step or, where that is not allowed, ends it.
     template <class Where>
-    StepResult give_up(double lr, const char* what, Where&& where) {
+    StepResult give_up(const Pass& all, double lr, const char* what, Where&& where) {
         if (progress_.skipped_in_a_row >= settings_.skip_nonfinite) {
-            const std::string place = where();
+            const std::string place = ranks_.one_text(where(), !all_finite(input_of(all), workspace_.threads()));
             model_.buffers() = buffers_before_;
             not_finite(what, place);
         }
@@ -313,7 +394,9 @@ class Trainer {
     /// The first output of a pass that is not finite.
     std::string search(const Pass& pass) {
         detail::FiniteWatch<TrainPlan> watch{workspace_, pass.samples(), true};
+        workspace_.set_norm_sum({});  // the other ranks do not search
         forward(model_, pass.input(), pass.samples(), workspace_, pass.key, watch);
+        workspace_.set_norm_sum(ranks_.norm_sum());
         return watch.found();
     }
     /// The first gradient that is not finite, of those that move something.
@@ -322,11 +405,14 @@ class Trainer {
             detail::first_not_finite<Net, T>(gradients_.data(), workspace_.threads(), &numbers.lr_scale);
         return name.empty() ? "" : "the first gradient that is not: " + name;
     }
+    static std::span<const T> input_of(const Pass& pass) {
+        return {pass.input(), pass.count * static_cast<std::size_t>(Net::input_shape.size())};
+    }
     /// With what was found, whence it may come; unless parameters are what it has come to.
     [[nodiscard]] std::string source_of(const Pass& all, const std::string& found, bool parameters = true) const {
-        const std::uint32_t* const ids = all.key.ids == places_.data() ? nullptr : all.key.ids;
-        const std::span<const T> input{all.images, all.count * static_cast<std::size_t>(Net::input_shape.size())};
-        return detail::not_finite_source<Net>(found, input, all.targets.values, ids,
+        const bool places = all.key.ids >= places_.data() && all.key.ids < places_.data() + places_.size();
+        const std::uint32_t* const ids = places ? nullptr : all.key.ids;
+        return detail::not_finite_source<Net>(found, input_of(all), all.targets.values, ids,
                                               parameters ? model_.parameters().data() : nullptr, workspace_.threads());
     }
     [[noreturn]] void not_finite(const char* what, const std::string& where) const {
@@ -338,6 +424,7 @@ class Trainer {
     Model<Net, T>& model_;
     TrainerSettings settings_;
     TrainerProgress progress_;
+    distributed::DataParallel<Net, T, Comm> ranks_;
     OptimizerState<Net, T> optimizer_;
     Parameters<Net, T> gradients_;
     std::optional<Parameters<Net, T>> pass_gradients_;  // of a pass behind the first, where a step has several
