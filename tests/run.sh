@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 compilers=${*:-gcc clang}
 
-packages="g++ cmake ninja-build libxsimd-dev libfmt-dev libpng-dev libjpeg-dev zlib1g-dev libcli11-dev catch2 python3 clang-format-19 clang-tidy-19 cppcheck qemu-user protobuf-compiler doxygen dataset-fashion-mnist chromium"
+packages="g++ cmake ninja-build libxsimd-dev libfmt-dev libpng-dev libjpeg-dev zlib1g-dev libcli11-dev catch2 python3 clang-format-19 clang-tidy-19 cppcheck qemu-user protobuf-compiler doxygen dataset-fashion-mnist chromium libopenmpi-dev openmpi-bin"
 presets=""
 for compiler in $compilers; do
     case $compiler in

@@ -7,6 +7,7 @@
 #include <ctnn/train/evaluate.hpp>
 #include <ctnn/train/metrics.hpp>
 
+#include "ranks.hpp"
 #include "settings.hpp"
 #include "terminal.hpp"
 
@@ -22,11 +23,13 @@ struct TrainRequest {
     bool tensorboard = true;       ///< whether to write event files
     int histogram_every = 100;     ///< steps between histograms in them; 0: none
     bool report = true;            ///< whether a run that is complete gets report.html
+    double rank_timeout = 300;     ///< seconds for which ranks wait for each other
     std::string program;           ///< how the tool was called
 };
 
-/// Exit status: 0, or 128 + the signal that ended it, with everything saved. Throws ctnn::Error.
-int train(TrainRequest request, Terminal& terminal);
+/// On all ranks together; the first one writes and prints. Exit status: 0, or 128 + the signal that ended it, with
+/// everything saved. Throws ctnn::Error.
+int train(TrainRequest request, Ranks& ranks, Terminal& terminal);
 
 struct EvalRequest {
     std::string model;  ///< empty: the one that the file names

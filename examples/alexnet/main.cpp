@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <new>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <system_error>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
 #include <ctnn/core/error.hpp>
 #include <ctnn/core/parallel.hpp>
@@ -26,7 +28,9 @@
 #include "networks.hpp"
 #include "options.hpp"
 #include "predict.hpp"
+#include "ranks.hpp"
 #include "report.hpp"
+#include "scale.hpp"
 
 namespace alexnet {
 
@@ -45,6 +49,7 @@ constexpr const char* examples = R"(Examples:
   alexnet predict --weights runs/small-cifar10/best.safetensors --image cat.jpg
   alexnet report runs/small-cifar10                what there is to see of a run, as an HTML file
   alexnet info --all                               layers, shapes, memory
+  alexnet scale --ranks 8,64 --bandwidth 10        how long a step takes on several machines, before one has them
   alexnet convert, alexnet export                  data sets and weights in other forms; see their --help)";
 
 constexpr const char* train_examples = R"(Examples:
@@ -80,7 +85,7 @@ std::string default_dataset(const std::string& data_dir, Terminal& terminal) {
     return "synthetic";
 }
 
-int run(int argc, char** argv) {
+int run(int argc, char** argv, Ranks& ranks) {
     CLI::App app{"Trains, evaluates, uses and describes the AlexNet family.", "alexnet"};
     app.require_subcommand(0, 1);
     app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
@@ -88,7 +93,7 @@ int run(int argc, char** argv) {
     app.set_version_flag("--version", std::to_string(ctnn::version.major) + "." + std::to_string(ctnn::version.minor) +
                                           "." + std::to_string(ctnn::version.patch));
     bool quiet = false;
-    int threads = ctnn::default_threads();
+    int threads = std::max(1, ctnn::default_threads() / ranks.local_size());
     std::string dataset, data_dir;
 
     CLI::App& train_app = *app.add_subcommand("train", "Trains a network on images.");
@@ -98,8 +103,9 @@ int run(int argc, char** argv) {
     RunOptions options{train_app};
     train_app.add_option("--data-dir", data_dir, data_dir_help);
     train_app.add_option("--out", request.out, "a new run's folder (runs/MODEL-DATASET)");
-    train_app.add_option("--resume", request.resume, "go on with the run of that folder, by its own settings")
-        ->check(CLI::ExistingDirectory);
+    CLI::Option& resume =
+        *train_app.add_option("--resume", request.resume, "go on with the run of that folder, by its own settings");
+    if (ranks.first()) { resume.check(CLI::ExistingDirectory); }  // the others' machines may not have it
     train_app.add_option("--stop-after", request.stop_after, "stop after this epoch, as if interrupted")
         ->check(at_least(1, "POSITIVE"));
     train_app.add_option("--workers", request.workers, "threads that prepare batches; they change no result (1)")
@@ -110,6 +116,10 @@ int run(int argc, char** argv) {
         .add_option("--histogram-every", request.histogram_every, "steps between histograms in that (100; 0: none)")
         ->check(at_least(0, "NONNEGATIVE"));
     train_app.add_flag("--report,!--no-report", request.report, "write report.html when the run is complete (on)");
+    train_app
+        .add_option("--rank-timeout", request.rank_timeout,
+                    "with mpirun: seconds without an answer of other ranks behind which all end (300)")
+        ->check(CLI::Range(1.0, 1e6));
     train_app.add_flag("--quiet", quiet, "print the end alone");
     add_threads_option(train_app, threads);
 
@@ -144,7 +154,8 @@ int run(int argc, char** argv) {
         ->capture_default_str();
     add_threads_option(info_app, threads);
 
-    const auto predict = add_predict_command(app, quiet), report = add_report_command(app);
+    const auto predict = add_predict_command(app, quiet), report = add_report_command(app),
+               scale = add_scale_command(app);
     const auto convert = add_convert_command(app), export_header = add_export_command(app);
 
     try {
@@ -154,7 +165,7 @@ int run(int argc, char** argv) {
     } catch (const CLI::Success& help) {
         std::ostringstream text;
         app.exit(help, text);
-        Terminal{}.write(text.str());
+        Terminal{false, !ranks.first()}.write(text.str());
         return 0;
     } catch (const CLI::ParseError& error) {
         std::string text = error.what();
@@ -166,11 +177,17 @@ int run(int argc, char** argv) {
 
     if (app.get_subcommands().empty()) {
         throw ctnn::ArgumentError(
-            "found no subcommand, expected train, eval, predict, report, info, convert or export; see alexnet --help");
+            "found no subcommand, expected train, eval, predict, report, info, scale, convert or export; see alexnet "
+            "--help");
     }
-    Terminal terminal{quiet};
+    if (!ranks.alone() && !train_app.parsed()) {
+        throw ctnn::ArgumentError(fmt::format("alexnet {} runs in one process, found {} ranks of mpirun",
+                                              app.get_subcommands()[0]->get_name(), ranks.size()));
+    }
+    Terminal terminal{quiet, !ranks.first()};
     if (const auto status = predict(terminal)) { return *status; }
     if (const auto status = report(terminal)) { return *status; }
+    if (const auto status = scale(terminal)) { return *status; }
     if (convert(terminal) || export_header(terminal)) { return 0; }
     if (info_app.parsed()) {
         info.threads = threads;
@@ -204,7 +221,8 @@ int run(int argc, char** argv) {
             settings.data_dir = default_data_dir(settings.dataset);
         }
     }
-    return train(std::move(request), terminal);
+    ranks.set_timeout(request.rank_timeout);
+    return train(std::move(request), ranks, terminal);
 }
 
 }  // namespace
@@ -219,15 +237,22 @@ int main(int argc, char** argv) {
     // A file that hits a size limit and a pipe that nobody reads are errors of write(), not the end of the process.
     std::signal(SIGXFSZ, SIG_IGN);
     const auto at_closed_pipe = std::signal(SIGPIPE, SIG_IGN);
+    std::optional<alexnet::Ranks> ranks;
+    const auto fail = [&](const char* text) {
+        if (ranks) { ranks->wait_for_earlier_ones(); }
+        alexnet::Terminal{}.error((ranks ? ranks->prefix() : "") + text);
+        if (ranks) { ranks->abort(1); }
+    };
     try {
-        return alexnet::run(argc, argv);
+        ranks.emplace();
+        return alexnet::run(argc, argv, *ranks);
     } catch (const alexnet::ClosedPipe& error) {
         // Everything is tidied up; now end as every program does whose reader has had enough.
         std::signal(SIGPIPE, at_closed_pipe);
         std::raise(SIGPIPE);
         alexnet::Terminal{}.error(error.what());
     } catch (const std::bad_alloc&) {
-        alexnet::Terminal{}.error("out of memory; alexnet info --batch-size N --threads N says what a network takes");
-    } catch (const std::exception& error) { alexnet::Terminal{}.error(error.what()); }
+        fail("out of memory; alexnet info --batch-size N --threads N says what a network takes");
+    } catch (const std::exception& error) { fail(error.what()); }
     return 1;
 }

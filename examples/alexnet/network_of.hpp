@@ -28,15 +28,16 @@ namespace alexnet {
 template <ctnn::Network Net>
 class NetworkOf final : public TrainedNetwork {
   public:
-    NetworkOf(const ctnn::TrainerSettings& settings, int threads)
+    NetworkOf(const ctnn::TrainerSettings& settings, int threads, Ranks& ranks)
         : model_{ctnn::Seed{settings.seed}},
-          trainer_{model_, settings, threads},
-          inference_{settings.pass_size(), threads} {}
+          trainer_{model_, settings, threads, ranks},
+          inference_{settings.pass_size(ranks.size()), threads} {}
 
     ctnn::StepResult train_epoch(ctnn::BatchLoader& loader,
                                  const std::function<bool(const ctnn::StepResult&)>& after_step) override {
         return trainer_.train_epoch(loader, after_step);
     }
+    void synchronize() override { trainer_.synchronize(); }
     ctnn::Metrics evaluate(ctnn::BatchLoader& loader, const ctnn::EvaluateOptions& options) override {
         return ctnn::evaluate(trainer_.averaged().view(), loader, inference_, options);
     }
@@ -80,7 +81,7 @@ class NetworkOf final : public TrainedNetwork {
 
   private:
     ctnn::Model<Net> model_;
-    ctnn::Trainer<Net> trainer_;
+    ctnn::Trainer<Net, float, Ranks> trainer_;
     ctnn::Workspace<ctnn::Inference<Net>> inference_;
 };
 
@@ -159,8 +160,8 @@ NetworkEntry network_entry(std::string_view name, std::string_view type, const R
             Net::classes,
             recipe,
             network_info<Net>,
-            [](const ctnn::TrainerSettings& settings, int threads) -> std::unique_ptr<TrainedNetwork> {
-                return std::make_unique<NetworkOf<Net>>(settings, threads);
+            [](const ctnn::TrainerSettings& settings, int threads, Ranks& ranks) -> std::unique_ptr<TrainedNetwork> {
+                return std::make_unique<NetworkOf<Net>>(settings, threads, ranks);
             },
             [](const std::filesystem::path& weights, ctnn::BatchLoader& loader, int threads,
                const ctnn::EvaluateOptions& options, bool half) {

@@ -22,6 +22,8 @@
 #include <ctnn/train/metrics.hpp>
 #include <ctnn/train/trainer.hpp>
 
+#include "ranks.hpp"
+
 namespace alexnet {
 
 /// A parameter tensor and its gradient in the last step, as they are stored: in blocks, with zeros that pad.
@@ -37,7 +39,9 @@ class TrainedNetwork {
 
     virtual ctnn::StepResult train_epoch(ctnn::BatchLoader& loader,
                                          const std::function<bool(const ctnn::StepResult&)>& after_step) = 0;
-    /// What evaluation takes and files keep: the averaged model where there is one.
+    /// Everything that a step changes becomes the first rank's.
+    virtual void synchronize() = 0;
+    /// What evaluation takes and files keep: the averaged model where there is one. Of this rank's batches.
     virtual ctnn::Metrics evaluate(ctnn::BatchLoader& loader, const ctnn::EvaluateOptions& options) = 0;
     /// Outputs, sample by sample, of the model that evaluation takes, on as many samples as a pass has at most.
     virtual std::vector<float> outputs(const ctnn::MiniBatch& batch) = 0;
@@ -103,7 +107,7 @@ struct NetworkEntry {
     int classes;
     Recipe recipe;
     NetworkInfo (*info)();
-    std::unique_ptr<TrainedNetwork> (*start)(const ctnn::TrainerSettings& settings, int threads);
+    std::unique_ptr<TrainedNetwork> (*start)(const ctnn::TrainerSettings& settings, int threads, Ranks& ranks);
     /// Loads weights and evaluates them, with `half` as a HalfModel. Throws FileError where they are of another
     /// network, and where an output is NaN, naming the first tensor that is not finite.
     ctnn::Metrics (*evaluate)(const std::filesystem::path& weights, ctnn::BatchLoader& loader, int threads,

@@ -137,6 +137,8 @@ RunOptions::RunOptions(CLI::App& app) {
     flag(app, "!--no-decay-bias,--decay-bias", "decay_biases_and_norms",
          "leave biases and batch norm out of the decay (they are left out)");
     add(app, "--clip-norm", "clip_norm", number, "clip the gradient's norm; 0 is off (small 0, others 1)");
+    flag(app, "--sync-batch-norm", "sync_batch_norm",
+         "with mpirun: batch norm takes all ranks' samples together (off)");
     add(app, "--skip-nonfinite", "skip_nonfinite", count,
         "steps in a row to skip where loss or gradients are infinite or NaN (0)");
     add(app, "--lr-scales", "lr_scales", "LIST", "factors of the rate: NAME=FACTOR[@EPOCH],...; 0 freezes");

@@ -96,7 +96,23 @@ bool RunFolder::has_begun(const fs::path& path) {
     return fs::exists(folder.state(), ignored) || fs::exists(folder.last(), ignored);
 }
 
+RunFolder RunFolder::of_another_rank() {
+    RunFolder folder{{}};
+    folder.writes_ = false;
+    return folder;
+}
+
+void RunFolder::share(Ranks& ranks) {
+    path_ = ranks.text_of_first(path_.string());
+    static_assert(std::is_trivially_copyable_v<EpochRow>);
+    std::size_t rows = rows_.size();
+    ranks.broadcast(std::as_writable_bytes(std::span{&rows, 1}), 0);
+    rows_.resize(rows);
+    ranks.broadcast(std::as_writable_bytes(std::span{rows_}), 0);
+}
+
 void RunFolder::discard() const {
+    if (!writes_) { return; }
     std::error_code ignored;
     for (const fs::path& file : files()) { fs::remove(file, ignored); }
     fs::remove(path_, ignored);  // unless something else is in it
@@ -182,6 +198,7 @@ void RunFolder::add(const EpochRow& row) {
 }
 
 void RunFolder::write_rows() const {
+    if (!writes_) { return; }
     const bool with_skipped = std::ranges::any_of(rows_, [](const EpochRow& r) { return r.skipped > 0; });
     std::string text{with_skipped ? csv_header_with_skipped : csv_header};
     for (const EpochRow& r : rows_) {

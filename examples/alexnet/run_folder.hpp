@@ -9,6 +9,7 @@
 
 #include <ctnn/io/json.hpp>
 
+#include "ranks.hpp"
 #include "settings.hpp"
 
 namespace alexnet {
@@ -43,6 +44,10 @@ class RunFolder {
     void begin(const RunSettings& settings, ctnn::Json::Object about);
     /// Whether a run came as far as to its first state.
     static bool has_begun(const std::filesystem::path& path);
+    /// That of a rank which is not the first: knows the table, and neither reads nor writes a file.
+    static RunFolder of_another_rank();
+    /// The first rank's name and table become all ranks'.
+    void share(Ranks& ranks);
     /// Removes what a run that could not begin has left.
     void discard() const;
 
@@ -84,6 +89,7 @@ class RunFolder {
     [[nodiscard]] std::array<std::filesystem::path, 6> files() const;
 
     std::filesystem::path path_;
+    bool writes_ = true;  // or is another rank's
     std::vector<EpochRow> rows_;
 };
 

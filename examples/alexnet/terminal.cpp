@@ -43,7 +43,8 @@ void occupy_standard_streams() {
     }
 }
 
-Terminal::Terminal(bool quiet) : quiet_{quiet}, draws_{!quiet && is_terminal(STDERR_FILENO)} {}
+Terminal::Terminal(bool quiet, bool mute)
+    : quiet_{quiet}, mute_{mute}, draws_{!quiet && !mute && is_terminal(STDERR_FILENO)} {}
 
 void Terminal::line(std::string_view text, Colour colour) {
     if (!quiet_) { result(text, colour); }
@@ -52,6 +53,7 @@ void Terminal::line(std::string_view text, Colour colour) {
 void Terminal::result(std::string_view text, Colour colour) { write(painted(text, colour, STDOUT_FILENO) + "\n"); }
 
 void Terminal::write(std::string_view bytes) {
+    if (mute_) { return; }
     clear_transient();
     // Past stdio, which forgets what a terminal did not take; and at once, because a log is followed while it grows.
     while (!bytes.empty()) {

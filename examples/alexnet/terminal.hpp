@@ -28,7 +28,8 @@ enum class Colour { none, dim, bold, green, red };
 /// output that cannot be written is a FileError, a ClosedPipe where nobody reads it; nothing depends on standard error.
 class Terminal {
   public:
-    explicit Terminal(bool quiet = false);
+    /// `mute`: of a rank that is not the first, whose lines would be the first one's again. Errors remain.
+    explicit Terminal(bool quiet = false, bool mute = false);
 
     /// A line that --quiet leaves out.
     void line(std::string_view text, Colour colour = Colour::none);
@@ -48,7 +49,7 @@ class Terminal {
     [[nodiscard]] bool quiet() const { return quiet_; }
 
   private:
-    bool quiet_, draws_;
+    bool quiet_, mute_, draws_;
     bool drawn_ = false;
 };
 

@@ -1,9 +1,11 @@
 // alexnet train: the loop over epochs, and what it leaves behind.
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <exception>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,83 +22,36 @@
 #include "evaluation.hpp"
 #include "interrupt.hpp"
 #include "networks.hpp"
+#include "ranks.hpp"
 #include "report.hpp"
 #include "run_folder.hpp"
 #include "train_log.hpp"
+#include "train_setup.hpp"
 
 namespace alexnet {
 
 namespace {
 
-namespace fs = std::filesystem;
-
-ctnn::Json::Object about_run(const NetworkEntry& entry, int threads, std::size_t images) {
-    const auto [major, minor, patch] = ctnn::version;
-#if defined(__clang__)
-    const char* compiler = "Clang " __clang_version__;
-#else
-    const char* compiler = "GCC " __VERSION__;
-#endif
-    return {{"ctnn", fmt::format("{}.{}.{}", major, minor, patch)},
-            {"compiler", compiler},
-            {"isa", ctnn::isa},
-            {"threads", threads},
-            {"network", entry.type},
-            {"train_images", images}};
-}
-
-ctnn::LoaderOptions loader_options(const RunSettings& settings, ctnn::Shape shape, int workers) {
-    ctnn::LoaderOptions options = settings.loader;
-    options.batch_size = settings.trainer.batch_size;
-    options.seed = settings.trainer.seed;
-    options.shape = shape;
-    options.workers = workers;
-    return options;
-}
-
-/// Images of no more classes than the network has outputs.
-Sources open_for(const NetworkEntry& entry, const std::string& dataset, const std::string& data_dir) {
-    Sources images = open_sources(dataset, data_dir, entry.input.channels);
-    const std::size_t classes = images.train->class_names().size();
-    if (classes > static_cast<std::size_t>(entry.classes)) {
-        throw ctnn::ArgumentError(
-            fmt::format("{} has {} outputs, expected at least the {} classes of the images; see "
-                        "alexnet info --all",
-                        entry.type, entry.classes, classes));
-    }
-    return images;
-}
-
-/// Which samples of the training set train, and which validate.
-std::pair<std::vector<std::uint32_t>, std::vector<std::uint32_t>> split(const RunSettings& settings, std::size_t size) {
-    if (settings.val_size >= static_cast<std::int64_t>(size)) {
-        throw ctnn::ArgumentError(
-            fmt::format("--val-size is {}, expected less than the {} training images", settings.val_size, size));
-    }
-    auto parts = ctnn::split_by_index(size, static_cast<std::size_t>(settings.val_size));
-    if (settings.limit_train > 0) {
-        parts.first.resize(std::min(parts.first.size(), static_cast<std::size_t>(settings.limit_train)));
-    }
-    return parts;
-}
-
 /// A run in progress.
 class Run {
   public:
-    Run(TrainRequest request, Terminal& terminal)
+    Run(TrainRequest request, Ranks& ranks, Terminal& terminal)
         : request_{std::move(request)},
+          ranks_{ranks},
           terminal_{terminal},
           resumed_{!request_.resume.empty()},
-          settings_{resumed_ ? RunFolder::read_settings(request_.resume) : request_.settings},
+          settings_{settings_of(request_, ranks_)},
           entry_{find_network(settings_.model)},
           data_dir_{request_.data_dir.empty() ? settings_.data_dir : request_.data_dir},
           data_{open_for(entry_, settings_.dataset, data_dir_)},
           parts_{split(settings_, data_.train->size())},
           network_{start_network()},
-          loader_{*data_.train, parts_.first, loader_options(settings_, entry_.input, request_.workers)},
+          loader_{*data_.train, parts_.first, loader_options(settings_, entry_.input, request_.workers, ranks_)},
           info_{std::string{entry_.type}, data_.train->normalization(), data_.train->class_names()},
           folder_{open_folder()} {
-        if (request_.tensorboard) {
+        network_->synchronize();
+        folder_.share(ranks_);
+        if (request_.tensorboard && ranks_.first()) {
             log_.emplace(folder_.path(), settings_, *network_, terminal_, request_.histogram_every, request_.threads);
         }
     }
@@ -112,7 +67,7 @@ class Run {
                                              network_->progress().epoch + 1, network_->progress().step,
                                              folder_.path().string()));
                 say_how_to_resume();
-                return 128 + interrupted();
+                return 128 + (interrupted() != 0 ? interrupted() : SIGTERM);  // the one that another rank was sent
             }
         }
         if (network_->progress().epoch < epochs && !stops_early()) {
@@ -129,9 +84,11 @@ class Run {
     std::unique_ptr<TrainedNetwork> start_network() const {
         // Where there is no room for all threads, OpenMP's runtime ends the program: better now than with a folder.
         ctnn::parallel_for(request_.threads, request_.threads, [](int, int) {});
-        return entry_.start(settings_.trainer, request_.threads);
+        require_same_training(ranks_, settings_, data_);
+        return entry_.start(settings_.trainer, request_.threads, ranks_);
     }
     RunFolder open_folder() {
+        if (!ranks_.first()) { return RunFolder::of_another_rank(); }
         const ctnn::SafetensorsMetadata loader = ctnn::loader_metadata(loader_.options());
         if (resumed_ && RunFolder::has_begun(request_.resume)) {
             network_->load_state(RunFolder::state(request_.resume), loader);
@@ -146,7 +103,7 @@ class Run {
         try {
             // The settings come first: with them alone, a run that is killed here is resumed from the beginning. The
             // state shows now whatever keeps it from being written.
-            folder.begin(settings_, about_run(entry_, request_.threads, parts_.first.size()));
+            folder.begin(settings_, about_run(entry_, request_.threads, ranks_.size(), parts_.first.size()));
             network_->save_state(folder.state(), loader);
         } catch (...) {
             if (!resumed_) { folder.discard(); }
@@ -198,7 +155,7 @@ class Run {
         const ctnn::StepResult result = network_->train_epoch(loader_, [&](const ctnn::StepResult& step) {
             bar.update(progress.loss);
             if (log_) { log_->step(step); }
-            return interrupted() == 0;
+            return !ranks_.any(interrupted() != 0);
         });
         if (progress.epoch < number) { return false; }
         const double seconds = bar.seconds(), rate = bar.images_per_second();
@@ -225,7 +182,7 @@ class Run {
         // The trainer's state comes last: until it is there, a resumed run repeats the epoch and writes the same files.
         folder_.add(row);
         const bool best = folder_.best_row() == &folder_.rows().back();
-        if (best) { network_->save_weights(folder_.best(), info_); }
+        if (best && ranks_.first()) { network_->save_weights(folder_.best(), info_); }
         save();
         if (log_) { log_->epoch(row, metrics, evaluated); }
         print_row(row, best);
@@ -240,16 +197,31 @@ class Run {
         return {*data_.test, ctnn::all_indices(data_.test->size()),
                 evaluation_options(settings_, entry_.input, request_.workers), "test"};
     }
+    /// By all ranks, each of which takes its share.
     ctnn::Metrics evaluate(const Evaluated& what) {
-        ctnn::BatchLoader loader{what.images, what.indices, what.options};
-        return network_->evaluate(loader, settings_.views());
+        ctnn::LoaderOptions options = what.options;
+        options.rank = ranks_.rank();
+        options.ranks = ranks_.size();
+        ctnn::BatchLoader loader{what.images, what.indices, options};
+        ctnn::Metrics metrics = network_->evaluate(loader, settings_.views());
+        metrics.all_reduce(ranks_);
+        return metrics;
     }
     [[nodiscard]] bool has_validation() const { return !parts_.second.empty(); }
 
     void save() {
         network_->require_finite();
+        if (!ranks_.alone()) { ranks_.require_same({{"the model's fingerprint", model_fingerprint()}}); }
+        if (!ranks_.first()) { return; }
         network_->save_weights(folder_.last(), info_);
         network_->save_state(folder_.state(), ctnn::loader_metadata(loader_.options()));
+    }
+
+    /// Ranks that made the same steps have the same bits.
+    [[nodiscard]] std::string model_fingerprint() const {
+        std::string all;
+        for (const ParameterTensor& tensor : network_->tensors()) { all += fingerprint(std::as_bytes(tensor.values)); }
+        return fingerprint(std::as_bytes(std::span{all}));
     }
 
     void print_start() {
@@ -257,12 +229,14 @@ class Run {
         terminal_.line(fmt::format(
             "{}: {} parameters, {:.1f} million multiply-adds an image; training plan {:.1f} MiB", entry_.type,
             about.parameters, static_cast<double>(about.multiply_adds) / 1e6,
-            static_cast<double>(about.training.total(settings_.trainer.pass_size(), request_.threads)) / (1 << 20)));
+            static_cast<double>(about.training.total(settings_.trainer.pass_size(ranks_.size()), request_.threads)) /
+                (1 << 20)));
         terminal_.line(fmt::format("{}: {} images train, {} validate, {} test",
                                    data_title(settings_.dataset, data_dir_), parts_.first.size(), parts_.second.size(),
                                    data_.test->size()));
-        terminal_.line(fmt::format("{} {} on {} thread{}", resumed_ ? "resuming" : "run in", folder_.path().string(),
-                                   request_.threads, request_.threads == 1 ? "" : "s"));
+        terminal_.line(fmt::format("{} {} on {}{} thread{}", resumed_ ? "resuming" : "run in", folder_.path().string(),
+                                   ranks_.alone() ? "" : fmt::format("{} ranks of ", ranks_.size()), request_.threads,
+                                   request_.threads == 1 ? "" : "s"));
         terminal_.line(fmt::format("epoch       lr  train loss  train acc  {0:>4} loss  {0:>4} acc  images/s   time",
                                    has_validation() ? "val" : "test"),
                        Colour::dim);
@@ -280,7 +254,7 @@ class Run {
         terminal_.transient("evaluating");
         print_metrics(test_ ? *test_ : evaluate(test_images()), data_.test->class_names(), terminal_);
         if (log_) { log_->end(); }
-        const bool report = request_.report && write_report();
+        const bool report = request_.report && ranks_.first() && write_report();
         if (const std::int64_t skipped = network_->progress().skipped; skipped > 0) {
             terminal_.result(fmt::format("{} of {} steps were skipped: their loss or gradients were not finite",
                                          skipped, network_->progress().step));
@@ -311,6 +285,7 @@ class Run {
     }
 
     TrainRequest request_;
+    Ranks& ranks_;
     Terminal& terminal_;
     bool resumed_;
     RunSettings settings_;
@@ -328,9 +303,9 @@ class Run {
 
 }  // namespace
 
-int train(TrainRequest request, Terminal& terminal) {
+int train(TrainRequest request, Ranks& ranks, Terminal& terminal) {
     catch_interrupts();
-    return Run{std::move(request), terminal}();
+    return Run{std::move(request), ranks, terminal}();
 }
 
 }  // namespace alexnet

@@ -27,6 +27,8 @@
 #include <ctnn/data/synthetic.hpp>
 #include <ctnn/data/transforms.hpp>
 #include <ctnn/data/whitening.hpp>
+#include <ctnn/distributed/communicator.hpp>
+#include <ctnn/distributed/data_parallel.hpp>
 #include <ctnn/io/checkpoint.hpp>
 #include <ctnn/io/cifar.hpp>
 #include <ctnn/io/embed.hpp>

@@ -1730,6 +1730,9 @@ struct LoaderOptions {
     int shorter_side = 0;
     /// Threads that prepare batches. They decide no numbers.
     int workers = 1;
+    /// Which share of every batch is prepared where processes train together: the others are other ranks'. The batches
+    /// themselves are the same for any number of ranks.
+    int rank = 0, ranks = 1;
 
     /// Throws ArgumentError for a value out of range.
     void validate() const {
@@ -1746,13 +1749,15 @@ struct LoaderOptions {
         }
         expect(shorter_side >= 0, "shorter_side", shorter_side, "at least 0");
         expect(workers >= 1 && workers <= 256, "workers", workers, "1 to 256");
+        expect(ranks >= 1, "ranks", ranks, "at least 1");
+        expect(rank >= 0 && rank < ranks, "rank", rank, "0 to " + std::to_string(ranks - 1));
         augmentation.validate();
     }
 };
 
 /// Calls f(key, value) for every option that decides what batches hold, values being numbers and bools: one list for
-/// whoever writes, reads or compares them. The number of workers is none. batch_size and seed have keys that differ
-/// from the trainer's, beside which they are written.
+/// whoever writes, reads or compares them. The numbers of workers and ranks are none. batch_size and seed have keys
+/// that differ from the trainer's, beside which they are written.
 template <class Options, class F>
     requires std::same_as<std::remove_const_t<Options>, LoaderOptions>
 void for_each_setting(Options& o, F&& f) {
@@ -1811,6 +1816,17 @@ inline std::pair<std::vector<std::uint32_t>, std::vector<std::uint32_t>> split_b
     std::vector<std::uint32_t> held_out(cut, training.end());
     training.erase(cut, training.end());
     return {std::move(training), std::move(held_out)};
+}
+
+/// Samples [begin, end) of a batch.
+struct Shard {
+    std::size_t begin, end;
+    [[nodiscard]] constexpr std::size_t size() const { return end - begin; }
+};
+/// What rank `rank` of `ranks` takes of n samples: shares in the ranks' order, which differ by one at most.
+constexpr Shard shard_of(std::size_t n, int rank, int ranks) {
+    const auto r = static_cast<std::size_t>(rank), all = static_cast<std::size_t>(ranks);
+    return {n * r / all, n * (r + 1) / all};
 }
 
 /// Shuffles in place (Fisher and Yates) with numbers from `random`.
@@ -2222,7 +2238,7 @@ class SamplePipeline {
 
 namespace ctnn::inline CTNN_ISA {
 
-/// `size` samples, ready to be fed to a network.
+/// `size` samples, ready to be fed to a network; of ranks, a share of a batch, which may be empty.
 struct MiniBatch {
     std::span<const float> images;         ///< size × (height, width, channels), normalised
     std::span<const std::int32_t> labels;  ///< size
@@ -2328,6 +2344,12 @@ class BatchLoader {
         raise<ArgumentError>(
             {"batch loader: batches are ", text(shape_), ", expected the ", text(input), " of the network's input"});
     }
+    /// Throws ArgumentError unless batches are the share of that rank.
+    void require_rank(int rank, int ranks) const {
+        if (options_.rank == rank && options_.ranks == ranks) { return; }
+        raise<ArgumentError>({"batch loader: batches are those of rank ", options_.rank, " of ", options_.ranks,
+                              ", expected rank ", rank, " of ", ranks});
+    }
     [[nodiscard]] const LoaderOptions& options() const { return options_; }
 
   private:
@@ -2360,8 +2382,11 @@ class BatchLoader {
         order_ = indices_;
         slots_ = std::vector<Slot>(workers + 2);  // one with the user, one ready, one being filled by each
         for (Slot& slot : slots_) {
-            slot.images = AlignedArray<float>{b * sample_size()};
-            slot.labels.resize(b);
+            // Any two samples of a batch may be mixed: then all of it is prepared.
+            const std::size_t prepared =
+                options_.mixup > 0 ? b : (b - 1) / static_cast<std::size_t>(options_.ranks) + 1;
+            slot.images = AlignedArray<float>{prepared * sample_size()};
+            slot.labels.resize(prepared);
             if (options_.mixup > 0) { slot.second_labels.resize(b); }
         }
         workers_.reserve(workers);
@@ -2475,19 +2500,25 @@ class BatchLoader {
     void fill(Slot& slot, Worker& worker, int batch) const {
         const std::size_t begin = static_cast<std::size_t>(batch) * batch_capacity();
         const std::size_t n = std::min(batch_capacity(), order_.size() - begin);
-        const std::span<const std::uint32_t> ids = std::span{order_}.subspan(begin, n);
-        for (std::size_t i = 0; i < n; ++i) {
+        const Shard own = shard_of(n, options_.rank, options_.ranks), prepared = worker.mix ? Shard{0, n} : own;
+        const std::span<const std::uint32_t> ids = std::span{order_}.subspan(begin + prepared.begin, prepared.size());
+        for (std::size_t i = 0; i < ids.size(); ++i) {
             if (abandoned_) { return; }
             worker.prepare(ids[i], epoch_, slot.images.data() + i * sample_size());
             slot.labels[i] = source_->label(ids[i]);
         }
-        const std::span<float> images = slot.images.span().first(n * sample_size());
-        const std::span<std::int32_t> labels = std::span{slot.labels}.first(n);
-        slot.batch = {images, labels, ids, static_cast<int>(n)};
+        const std::span<float> images = slot.images.span().first(ids.size() * sample_size());
+        const std::span<std::int32_t> labels = std::span{slot.labels}.first(ids.size());
+        slot.batch = {images, labels, ids, static_cast<int>(ids.size())};
         if (worker.mix) {
             const std::span<std::int32_t> second = std::span{slot.second_labels}.first(n);
-            slot.batch.mix = (*worker.mix)(options_.seed, epoch_, batch, images, labels, second);
-            slot.batch.second_labels = second;
+            const float mix = (*worker.mix)(options_.seed, epoch_, batch, images, labels, second);
+            slot.batch = {images.subspan(own.begin * sample_size(), own.size() * sample_size()),
+                          labels.subspan(own.begin, own.size()),
+                          ids.subspan(own.begin, own.size()),
+                          static_cast<int>(own.size()),
+                          second.subspan(own.begin, own.size()),
+                          mix};
         }
     }
 
@@ -2912,6 +2943,1358 @@ inline void fill_whitening_filters(const Eigensystem& components, std::span<floa
 }
 
 }  // namespace ctnn::inline CTNN_ISA
+
+// ---- ctnn/distributed/communicator.hpp
+// What data-parallel training asks of whatever moves bytes between processes, and the answer of a process that is
+// alone.
+
+#define CTNN_HAS_COMMUNICATOR  // so that the header for MPI can be included behind the single one
+
+namespace ctnn::inline CTNN_ISA::distributed {
+
+/// Processes, called ranks, that call the same functions in the same order. Sums are taken in place and have the same
+/// bits on every rank. To be used from one thread. What a rank does that waits for others in vain is the transport's
+/// affair: it must end the program rather than wait for ever.
+template <class C>
+concept Communicator = requires(C& c, const C& same, std::span<float> floats, std::span<double> doubles,
+                                std::span<std::byte> bytes, int root) {
+    { same.rank() } -> std::same_as<int>;  // in [0, size())
+    { same.size() } -> std::same_as<int>;  // at least 1
+    c.all_reduce(floats);                  // Σ over the ranks
+    c.all_reduce(doubles);
+    c.start_all_reduce(floats);  // the same beside what the caller does next, who leaves the span alone …
+    c.start_all_reduce(doubles);
+    c.finish();                // … until this has waited for all that was started
+    c.broadcast(bytes, root);  // every rank's bytes become the root's
+    c.barrier();               // returns when all ranks have called it
+};
+
+/// A process alone: a sum over one rank is the value itself, and nobody is waited for.
+struct SingleProcess {
+    static constexpr int rank() { return 0; }
+    static constexpr int size() { return 1; }
+    template <class T>
+    void all_reduce(std::span<T> /*values*/) const {}
+    template <class T>
+    void start_all_reduce(std::span<T> /*values*/) const {}
+    void finish() const {}
+    void broadcast(std::span<std::byte> /*bytes*/, int /*root*/) const {}
+    void barrier() const {}
+};
+static_assert(Communicator<SingleProcess>);
+
+/// The one that a trainer takes where it is given none.
+inline SingleProcess alone;
+
+}  // namespace ctnn::inline CTNN_ISA::distributed
+
+// ---- ctnn/core/half.hpp
+// Numbers of half precision, for storage: IEEE 754's binary16, 11 significant bits, largest 65504, smallest 2⁻²⁴.
+
+namespace ctnn::inline CTNN_ISA {
+
+/// One number: sign, 5 bits of exponent, 10 of fraction. Nothing is computed with it.
+struct Half {
+    std::uint16_t bits = 0;
+};
+
+/// Rounds to the nearest, ties to even: |x| from 65520 on becomes infinite, below 2⁻¹⁴ the steps stay 2⁻²⁴. What is not
+/// a number stays so.
+constexpr Half to_half(float x) {
+    const auto bits = std::bit_cast<std::uint32_t>(x);
+    const std::uint32_t sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7FFFFFFFu;
+    const auto signed_half = [sign](std::uint32_t half) { return Half{static_cast<std::uint16_t>(sign | half)}; };
+    if (magnitude > 0x7F800000u) { return signed_half(0x7E00u | (magnitude >> 13 & 0x1FFu)); }
+    if (magnitude >= 0x47800000u) { return signed_half(0x7C00u); }
+    if (magnitude < 0x38800000u) {  // the steps of numbers from 0.5 on are 2⁻²⁴, too: their sum rounds as it must
+        return signed_half(std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3F000000u);
+    }
+    return signed_half((magnitude - 0x38000000u + 0x0FFFu + (magnitude >> 13 & 1u)) >> 13);
+}
+
+/// Exact.
+constexpr float to_float(Half half) {
+    const std::uint32_t sign = (half.bits & 0x8000u) << 16, shifted = (half.bits & 0x7FFFu) << 13;
+    // The exponents' biases differ by 112; the largest exponent, infinite or not a number, goes up as much again.
+    const std::uint32_t normal = shifted + (shifted >= 0x0F800000u ? 0x70000000u : 0x38000000u);
+    // A fraction that no leading 1 belongs to: behind one, without it.
+    const float small = std::bit_cast<float>(shifted + 0x38800000u) - 0x1p-14f;
+    return std::bit_cast<float>(sign | (shifted < 0x00800000u ? std::bit_cast<std::uint32_t>(small) : normal));
+}
+
+}  // namespace ctnn::inline CTNN_ISA
+
+// ---- ctnn/kernels/simd.hpp
+// The only file that includes xsimd: one small vector type over every instruction set, and plain scalars.
+//
+// Kernels ask a vector for its width and the machine for its number of registers, never for a particular instruction
+// set. What differs between releases of xsimd (8.1 to 14.3) is settled here.
+
+#if !defined(CTNN_FORCE_SCALAR)
+// GCC's own AVX-512 header warns of uninitialised operands that no instruction reads, wherever xsimd's exp is inlined.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+#include <xsimd/xsimd.hpp>
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+#endif
+
+// Where xsimd knows no vector unit (x86 of 32 bits without SSE2, say), everything is as if scalars were asked for.
+#if defined(CTNN_FORCE_SCALAR) || defined(XSIMD_NO_SUPPORTED_ARCHITECTURE)
+#define CTNN_VECTORS 0
+#else
+#define CTNN_VECTORS 1
+#endif
+
+namespace ctnn::inline CTNN_ISA {
+
+/// Stands for 'no vector unit': vectors of one element. Selected by -DCTNN_FORCE_SCALAR, or where there is none.
+struct ScalarArch {};
+
+#if CTNN_VECTORS
+using DefaultArch = xsimd::default_arch;
+#else
+using DefaultArch = ScalarArch;
+#endif
+
+/// A vector of `width` elements of float or double. Loads and stores need no alignment.
+template <class T, class Arch = DefaultArch>
+struct Vec;
+
+template <class T>
+struct Vec<T, ScalarArch> {
+    static constexpr int width = 1;
+    static constexpr int registers = 16;
+    static constexpr int broadcast_registers = 0;
+    T v{};
+
+    static Vec load(const T* p) { return {*p}; }
+    static Vec load(const Half* p) { return {to_float(*p)}; }
+    static Vec load(const T* p, int count) { return {count > 0 ? *p : T{}}; }
+    static Vec load(const std::uint8_t* p) { return {static_cast<T>(*p)}; }
+    static Vec load(const std::uint8_t* p, int count) { return {count > 0 ? static_cast<T>(*p) : T{}}; }
+    static Vec broadcast(T x) { return {x}; }
+    void store(T* p) const { *p = v; }
+    void store(T* p, int count) const {
+        if (count > 0) { *p = v; }
+    }
+    void store(std::uint8_t* p, int count = 1) const {
+        if (count > 0) { *p = static_cast<std::uint8_t>(v); }
+    }
+    friend Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
+    friend Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
+    friend Vec operator*(Vec a, Vec b) { return {a.v * b.v}; }
+    friend Vec operator/(Vec a, Vec b) { return {a.v / b.v}; }
+    friend Vec fma(Vec a, Vec b, Vec c) { return {a.v * b.v + c.v}; }
+    friend Vec max(Vec a, Vec b) { return {a.v > b.v ? a.v : b.v}; }
+    friend Vec sqrt(Vec a) { return {std::sqrt(a.v)}; }
+    friend Vec exp(Vec a) { return {std::exp(a.v)}; }
+    friend Vec tanh(Vec a) { return {std::tanh(a.v)}; }
+    friend Vec pow(Vec a, Vec b) { return {std::pow(a.v, b.v)}; }
+    friend Vec where_bits(unsigned bits, Vec yes, Vec no) { return (bits & 1u) != 0 ? yes : no; }
+    friend Vec where_equal(Vec a, Vec b, Vec yes, Vec no) { return a.v == b.v ? yes : no; }
+    friend Vec where_greater(Vec a, Vec b, Vec yes, Vec no) { return a.v > b.v ? yes : no; }
+    friend Vec where_greater_or_nan(Vec a, Vec b, Vec yes, Vec no) { return a.v > b.v || a.v != a.v ? yes : no; }
+    friend T sum(Vec a) { return a.v; }
+};
+
+#if CTNN_VECTORS
+template <class T, class Arch>
+struct Vec {
+    using Batch = xsimd::batch<T, Arch>;
+    static constexpr int width = static_cast<int>(Batch::size);
+    /// Architectural vector registers: 32 with AVX-512 and 64-bit NEON, else 16.
+#if defined(__AVX512F__) || defined(__aarch64__)
+    static constexpr int registers = 32;
+#else
+    static constexpr int registers = 16;
+#endif
+    /// Those that the broadcast operand of a multiply-add takes: AVX-512's instructions read it from memory.
+    static constexpr int broadcast_registers = sizeof(Batch) == 64 ? 0 : 1;
+    Batch v;
+
+    static CTNN_ALWAYS_INLINE Vec load(const T* p) { return {Batch::load_unaligned(p)}; }
+    /// The first `count` elements, zeros behind them; reads nothing past them.
+    static CTNN_ALWAYS_INLINE Vec load(const T* p, int count) {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
+            return {Batch(_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1u), p))};
+        } else if constexpr (sizeof(Batch) == 64) {
+            return {Batch(_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << count) - 1u), p))};
+        }
+#endif
+        T part[width] = {};
+        for (int i = 0; i < width; ++i) {  // a bound that the compiler can see
+            if (i < count) { part[i] = p[i]; }
+        }
+        return load(part);
+    }
+    /// Widened, which is exact; of float vectors only.
+    static CTNN_ALWAYS_INLINE Vec load(const Half* p)
+        requires std::is_same_v<T, float>
+    {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(Batch) == 64) {
+            return {Batch(_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))))};
+        }
+#endif
+#if defined(__F16C__)
+        if constexpr (sizeof(Batch) == 32) {
+            return {Batch(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+        }
+#elif defined(__aarch64__)
+        if constexpr (sizeof(Batch) == 16) { return {Batch(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(&p->bits))))}; }
+#endif
+        T wide[width];
+        for (int i = 0; i < width; ++i) { wide[i] = to_float(p[i]); }
+        return load(wide);
+    }
+    /// Bytes as numbers: whole numbers from 0 to 255.
+    static CTNN_ALWAYS_INLINE Vec load(const std::uint8_t* p) {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
+            const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+            const auto all = static_cast<__mmask16>(-1);
+            return {Batch(_mm512_maskz_cvtepi32_ps(all, _mm512_maskz_cvtepu8_epi32(all, bytes)))};
+        }
+#endif
+#if defined(__AVX2__)
+        if constexpr (sizeof(Batch) == 32 && std::is_same_v<T, float>) {
+            const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+            return {Batch(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)))};
+        }
+#endif
+        T wide[width];
+        for (int i = 0; i < width; ++i) { wide[i] = static_cast<T>(p[i]); }
+        return load(wide);
+    }
+    static CTNN_ALWAYS_INLINE Vec load(const std::uint8_t* p, int count) {
+        T part[width] = {};
+        for (int i = 0; i < width; ++i) {
+            if (i < count) { part[i] = static_cast<T>(p[i]); }
+        }
+        return load(part);
+    }
+    static CTNN_ALWAYS_INLINE Vec broadcast(T x) { return {Batch(x)}; }
+    CTNN_ALWAYS_INLINE void store(T* p) const { v.store_unaligned(p); }
+    /// The first `count` elements; nothing behind them is touched.
+    CTNN_ALWAYS_INLINE void store(T* p, int count) const {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
+            _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1u), v);
+            return;
+        } else if constexpr (sizeof(Batch) == 64) {
+            _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << count) - 1u), v);
+            return;
+        }
+#endif
+        T part[width];
+        store(part);
+        for (int i = 0; i < width; ++i) {
+            if (i < count) { p[i] = part[i]; }
+        }
+    }
+    /// The first `count` elements, whole numbers from 0 to 255, as bytes.
+    CTNN_ALWAYS_INLINE void store(std::uint8_t* p, int count = width) const {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
+            const auto all = static_cast<__mmask16>(-1);
+            if (count == width) {
+                const __m512i numbers = _mm512_maskz_cvttps_epi32(all, v);
+                _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_maskz_cvtepi32_epi8(all, numbers));
+                return;
+            }
+        }
+#endif
+        T part[width];
+        store(part);
+        for (int i = 0; i < width; ++i) {
+            if (i < count) { p[i] = static_cast<std::uint8_t>(part[i]); }
+        }
+    }
+    friend CTNN_ALWAYS_INLINE Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
+    friend CTNN_ALWAYS_INLINE Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
+    friend CTNN_ALWAYS_INLINE Vec operator*(Vec a, Vec b) { return {a.v * b.v}; }
+    friend CTNN_ALWAYS_INLINE Vec operator/(Vec a, Vec b) { return {a.v / b.v}; }
+    /// a·b + c, rounded once where the machine can. xsimd 8.1 has no native form for AVX-512: a product and a sum,
+    /// which clang does not contract across calls.
+    friend CTNN_ALWAYS_INLINE Vec fma(Vec a, Vec b, Vec c) {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
+            return {Batch(_mm512_fmadd_ps(a.v, b.v, c.v))};
+        } else if constexpr (sizeof(Batch) == 64) {
+            return {Batch(_mm512_fmadd_pd(a.v, b.v, c.v))};
+        }
+#endif
+        return {xsimd::fma(a.v, b.v, c.v)};
+    }
+    /// The larger; where one is no number, b on x86 and no number on ARM.
+    friend CTNN_ALWAYS_INLINE Vec max(Vec a, Vec b) {
+#if defined(__AVX512F__)
+        // The masked forms name their pass-through operand, where GCC 12's plain ones warn of an uninitialised one.
+        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
+            return {Batch(_mm512_mask_max_ps(a.v, static_cast<__mmask16>(-1), a.v, b.v))};
+        } else if constexpr (sizeof(Batch) == 64) {
+            return {Batch(_mm512_mask_max_pd(a.v, static_cast<__mmask8>(-1), a.v, b.v))};
+        }
+#endif
+#if XSIMD_VERSION_MAJOR >= 14  // which returns its first argument then, as std::max does
+        return {xsimd::max(b.v, a.v)};
+#else
+        return {xsimd::max(a.v, b.v)};
+#endif
+    }
+    friend CTNN_ALWAYS_INLINE Vec sqrt(Vec a) {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
+            return {Batch(_mm512_mask_sqrt_ps(a.v, static_cast<__mmask16>(-1), a.v))};
+        } else if constexpr (sizeof(Batch) == 64) {
+            return {Batch(_mm512_mask_sqrt_pd(a.v, static_cast<__mmask8>(-1), a.v))};
+        }
+#endif
+        return {xsimd::sqrt(a.v)};
+    }
+    friend CTNN_ALWAYS_INLINE Vec exp(Vec a) { return {xsimd::exp(a.v)}; }
+    friend CTNN_ALWAYS_INLINE Vec tanh(Vec a) { return {xsimd::tanh(a.v)}; }
+    friend CTNN_ALWAYS_INLINE Vec pow(Vec a, Vec b) {
+#if defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__) && !defined(__OPTIMIZE__)
+        // Without optimisation GCC's intrinsics are macros, with which xsimd 8.1's logarithm does not compile.
+        T powers[width], exponents[width];
+        a.store(powers);
+        b.store(exponents);
+        for (int i = 0; i < width; ++i) { powers[i] = std::pow(powers[i], exponents[i]); }
+        return load(powers);
+#else
+        return {xsimd::pow(a.v, b.v)};
+#endif
+    }
+    /// `yes` where the element's bit, from the lowest on, is 1, else `no`.
+    friend CTNN_ALWAYS_INLINE Vec where_bits(unsigned bits, Vec yes, Vec no) {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
+            return {Batch(_mm512_mask_blend_ps(static_cast<__mmask16>(bits), no.v, yes.v))};
+        } else if constexpr (sizeof(Batch) == 64) {
+            return {Batch(_mm512_mask_blend_pd(static_cast<__mmask8>(bits), no.v, yes.v))};
+        }
+#endif
+        T chosen[width];
+        for (int i = 0; i < width; ++i) { chosen[i] = static_cast<T>((bits >> i) & 1u); }
+        return where_greater(load(chosen), broadcast(T{}), yes, no);
+    }
+    /// `yes` where a = b, else `no`.
+    friend CTNN_ALWAYS_INLINE Vec where_equal(Vec a, Vec b, Vec yes, Vec no) {
+        return {xsimd::select(a.v == b.v, yes.v, no.v)};
+    }
+    /// `yes` where a > b, else `no`.
+    friend CTNN_ALWAYS_INLINE Vec where_greater(Vec a, Vec b, Vec yes, Vec no) {
+        return {xsimd::select(a.v > b.v, yes.v, no.v)};
+    }
+    /// `yes` where a > b or a is no number, else `no`.
+    friend CTNN_ALWAYS_INLINE Vec where_greater_or_nan(Vec a, Vec b, Vec yes, Vec no) {
+        // Not a != a: xsimd 8.1 finds NaN neither equal nor unequal to NaN.
+        return {xsimd::select((a.v > b.v) || xsimd::isnan(a.v), yes.v, no.v)};
+    }
+    friend CTNN_ALWAYS_INLINE T sum(Vec a) {
+#if XSIMD_VERSION_MAJOR >= 9
+        return xsimd::reduce_add(a.v);
+#else
+        return xsimd::hadd(a.v);
+#endif
+    }
+};
+#endif
+
+/// Vectors in one channel block.
+template <class T, class Arch = DefaultArch>
+inline constexpr int vectors_per_block = block_size / Vec<T, Arch>::width;
+
+/// Calls f(offset, load, store) for every vector of `count` elements; the last may be a partial one. `load(p)` and
+/// `store(p, v)` touch only what exists; elements may be bytes.
+template <class T, class Arch = DefaultArch, class F>
+CTNN_ALWAYS_INLINE void for_vectors(std::ptrdiff_t count, F&& f) {
+    using V = Vec<T, Arch>;
+    std::ptrdiff_t i = 0;
+    for (; i + V::width <= count; i += V::width) {
+        f(i, [](const auto* p) { return V::load(p); }, [](auto* p, V v) { v.store(p); });
+    }
+    if (i < count) {
+        const int left = static_cast<int>(count - i);
+        f(i, [left](const auto* p) { return V::load(p, left); }, [left](auto* p, V v) { v.store(p, left); });
+    }
+}
+
+/// Stores a whole vector at an address that is a multiple of its size, past the caches where the machine can: for
+/// what is larger than they are. finish_streams() must follow before another thread reads.
+template <class T, class Arch>
+CTNN_ALWAYS_INLINE void stream(T* p, Vec<T, Arch> x) {
+#if CTNN_VECTORS && defined(__AVX512F__)
+    if constexpr (sizeof(x.v) == 64 && std::is_same_v<T, float>) { return _mm512_stream_ps(p, x.v); }
+#endif
+#if CTNN_VECTORS && defined(__AVX__)
+    if constexpr (sizeof(x.v) == 32 && std::is_same_v<T, float>) { return _mm256_stream_ps(p, x.v); }
+#endif
+    x.store(p);
+}
+CTNN_ALWAYS_INLINE void finish_streams() {
+#if CTNN_VECTORS && defined(__AVX__)
+    _mm_sfence();
+#endif
+}
+
+/// Asks for the cache line at `p`, which may be any address.
+CTNN_ALWAYS_INLINE void prefetch(const void* p) {
+#if defined(__GNUC__)
+    __builtin_prefetch(p);
+#else
+    static_cast<void>(p);
+#endif
+}
+
+constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
+}  // namespace ctnn::inline CTNN_ISA
+
+// ---- ctnn/kernels/elementwise.hpp
+// Activations and their derivatives, and the sums over pixels that biases and batch norm need.
+
+namespace ctnn::inline CTNN_ISA {
+
+enum class Activation : char { identity, relu, sigmoid, tanh };
+
+template <Activation A, class V>
+CTNN_ALWAYS_INLINE V activate(V x) {
+    using T = std::remove_cvref_t<decltype(sum(x))>;
+    if constexpr (A == Activation::relu) {
+        return max(V::broadcast(T{}), x);  // in this order a NaN stays one, as in PyTorch
+    } else if constexpr (A == Activation::sigmoid) {
+        const V one = V::broadcast(T{1});
+        return one / (one + exp(V::broadcast(T{}) - x));
+    } else if constexpr (A == Activation::tanh) {
+        return tanh(x);
+    } else {
+        return x;
+    }
+}
+
+/// gradient · derivative of the activation, from the activation's output y.
+template <Activation A, class V>
+CTNN_ALWAYS_INLINE V activation_gradient(V y, V gradient) {
+    using T = std::remove_cvref_t<decltype(sum(y))>;
+    if constexpr (A == Activation::relu) {
+        return where_greater(y, V::broadcast(T{}), gradient, V::broadcast(T{}));
+    } else if constexpr (A == Activation::sigmoid) {
+        return gradient * y * (V::broadcast(T{1}) - y);
+    } else if constexpr (A == Activation::tanh) {
+        return gradient * (V::broadcast(T{1}) - y * y);
+    } else {
+        return gradient;
+    }
+}
+
+/// y[i] = activation(x[i]); y may be x.
+template <Activation A, class T, class Arch = DefaultArch>
+void activate(const T* x, T* y, std::ptrdiff_t count) {
+    for_vectors<T, Arch>(count,
+                         [&](std::ptrdiff_t i, auto load, auto store) { store(y + i, activate<A>(load(x + i))); });
+}
+
+/// dx[i] = dy[i] · activation'(at output y[i]); dx may be dy or y.
+template <Activation A, class T, class Arch = DefaultArch>
+void activation_gradient(const T* y, const T* dy, T* dx, std::ptrdiff_t count) {
+    for_vectors<T, Arch>(count, [&](std::ptrdiff_t i, auto load, auto store) {
+        store(dx + i, activation_gradient<A>(load(y + i), load(dy + i)));
+    });
+}
+
+/// y[p, c] = activation(x[p, c] · scale[c] + shift[c]); y may be x.
+template <Activation A, class T, class Arch = DefaultArch>
+void scale_shift_activate(const T* x, const T* scale, const T* shift, T* y, int pixels, int channels) {
+    for (int p = 0; p < pixels; ++p) {
+        const std::ptrdiff_t at = std::ptrdiff_t{p} * channels;
+        for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
+            store(y + at + c, activate<A>(fma(load(x + at + c), load(scale + c), load(shift + c))));
+        });
+    }
+}
+
+/// sums[c] = Σ_p x[p, c].
+template <class T, class Arch = DefaultArch>
+void sum_pixels(const T* x, T* sums, int pixels, int channels) {
+    for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
+        auto total = Vec<T, Arch>::broadcast(T{});
+        for (int p = 0; p < pixels; ++p) { total = total + load(x + std::ptrdiff_t{p} * channels + c); }
+        store(sums + c, total);
+    });
+}
+
+/// out[c] = Σ_row rows[row, c] in row order, accumulated in double; rows lie `stride` elements apart. Not worth a copy
+/// for every number of channels.
+template <class T>
+CTNN_ONE_COPY void add_rows(const T* rows, std::ptrdiff_t stride, int count, int channels, T* out) {
+    constexpr int chunk = 64;
+    for (int first = 0; first < channels; first += chunk) {
+        double total[chunk] = {};
+        const int n = channels - first < chunk ? channels - first : chunk;
+        for (int row = 0; row < count; ++row) {
+            const T* from = rows + row * stride + first;
+            for (int c = 0; c < n; ++c) { total[c] += static_cast<double>(from[c]); }
+        }
+        for (int c = 0; c < n; ++c) { out[first + c] = static_cast<T>(total[c]); }
+    }
+}
+
+}  // namespace ctnn::inline CTNN_ISA
+
+// ---- ctnn/kernels/normalization.hpp
+// Batch norm's statistics and gradients, and local response norm.
+
+namespace ctnn::inline CTNN_ISA {
+
+/// Mean and sum of squared deviations of every channel over `pixels` pixels, in two passes over what is still in
+/// cache: moments[c] and moments[channels + c].
+template <class T, class Arch = DefaultArch>
+void pixel_moments(const T* x, T* moments, int pixels, int channels) {
+    using V = Vec<T, Arch>;
+    const V share = V::broadcast(T{1} / static_cast<T>(pixels));
+    for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
+        V total = V::broadcast(T{});
+        for (int p = 0; p < pixels; ++p) { total = total + load(x + std::ptrdiff_t{p} * channels + c); }
+        const V mean = total * share;
+        V squares = V::broadcast(T{});
+        for (int p = 0; p < pixels; ++p) {
+            const V d = load(x + std::ptrdiff_t{p} * channels + c) - mean;
+            squares = fma(d, d, squares);
+        }
+        store(moments + c, mean);
+        store(moments + channels + c, squares);
+    });
+}
+
+/// What batch norm of C channels keeps between its passes, each array padded to whole blocks:
+/// x̂ = (x − mean)·istd and y = x·scale + shift; in backward a = Σdy / N and b = Σ(dy·x̂) / N.
+template <class T>
+struct BatchNormVectors {
+    T *mean, *istd, *scale, *shift, *a, *b;
+
+    BatchNormVectors(T* base, int channels)
+        : mean{base},
+          istd{mean + padded(channels)},
+          scale{istd + padded(channels)},
+          shift{scale + padded(channels)},
+          a{shift + padded(channels)},
+          b{a + padded(channels)} {}
+    static constexpr int padded(int channels) { return ceil_div(channels, block_size) * block_size; }
+    static constexpr int size(int channels) { return 6 * padded(channels); }
+};
+
+/// Sums over the processes that share a batch, so that batch norm takes the statistics of all of it; {} where each
+/// takes its own. Every process calls it as often as the others, with as many numbers.
+struct NormSum {
+    void (*sum)(void* context, std::span<double> values) = nullptr;  ///< in place
+    void* context = nullptr;
+    double* memory = nullptr;  ///< of size(channels) numbers
+
+    static constexpr std::size_t size(int channels) { return 2 * static_cast<std::size_t>(channels) + 1; }
+    explicit operator bool() const { return sum != nullptr; }
+    void operator()(int channels) const { sum(context, {memory, size(channels)}); }
+};
+
+/// Merges the moments of `rows` runs of pixels in fixed order (Chan, Golub and LeVeque 1979), in double, writes the
+/// vectors, and moves the running statistics as PyTorch does: unbiased variance, weight `momentum` on the new batch.
+/// `pixels(row)` is the number of pixels of a run.
+template <class T, class Pixels>
+void batch_norm_statistics(const T* moments, int rows, Pixels&& pixels, int channels, const T* weight, const T* bias,
+                           double eps, double momentum, BatchNormVectors<T> out, T* running_mean, T* running_variance,
+                           const NormSum& across = {}) {
+    double count = 0;
+    for (int r = 0; r < rows; ++r) { count += pixels(r); }
+    const auto write = [&](int c, double mean, double squares) {
+        const double istd = 1.0 / std::sqrt(squares / count + eps);
+        out.mean[c] = static_cast<T>(mean);
+        out.istd[c] = static_cast<T>(istd);
+        out.scale[c] = static_cast<T>(istd * static_cast<double>(weight[c]));
+        out.shift[c] = static_cast<T>(static_cast<double>(bias[c]) - mean * istd * static_cast<double>(weight[c]));
+        if (running_mean != nullptr) {
+            const double unbiased = squares / std::max(count - 1, 1.0);
+            running_mean[c] = static_cast<T>((1 - momentum) * static_cast<double>(running_mean[c]) + momentum * mean);
+            running_variance[c] =
+                static_cast<T>((1 - momentum) * static_cast<double>(running_variance[c]) + momentum * unbiased);
+        }
+    };
+    for (int c = 0; c < channels; ++c) {
+        double mean = 0;
+        for (int r = 0; r < rows; ++r) {
+            mean += pixels(r) * static_cast<double>(moments[std::ptrdiff_t{r} * 2 * channels + c]);
+        }
+        mean /= count;
+        double squares = 0;
+        for (int r = 0; r < rows; ++r) {
+            const T* row = moments + std::ptrdiff_t{r} * 2 * channels;
+            const double d = static_cast<double>(row[c]) - mean;
+            squares += static_cast<double>(row[channels + c]) + pixels(r) * d * d;
+        }
+        if (across) {  // Σx and Σx²: in double, they lose nothing that a float would show
+            across.memory[c] = count * mean;
+            across.memory[channels + c] = squares + count * mean * mean;
+        } else {
+            write(c, mean, squares);
+        }
+    }
+    if (!across) { return; }
+    across.memory[2 * channels] = count;
+    across(channels);
+    count = across.memory[2 * channels];
+    for (int c = 0; c < channels; ++c) {
+        const double mean = across.memory[c] / count;
+        write(c, mean, std::max(across.memory[channels + c] - count * mean * mean, 0.0));
+    }
+}
+
+/// The vectors of inference, from running statistics.
+template <class T>
+void batch_norm_from_running(const T* running_mean, const T* running_variance, int channels, const T* weight,
+                             const T* bias, double eps, BatchNormVectors<T> out) {
+    for (int c = 0; c < channels; ++c) {
+        const double scale = static_cast<double>(weight[c]) / std::sqrt(static_cast<double>(running_variance[c]) + eps);
+        out.scale[c] = static_cast<T>(scale);
+        out.shift[c] = static_cast<T>(static_cast<double>(bias[c]) - static_cast<double>(running_mean[c]) * scale);
+    }
+}
+
+/// sums[c] = Σ dy and sums[channels + c] = Σ dy · x̂ over `pixels` pixels.
+template <class T, class Arch = DefaultArch>
+void batch_norm_sums(const T* x, const T* dy, BatchNormVectors<T> v, T* sums, int pixels, int channels) {
+    for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
+        auto plain = Vec<T, Arch>::broadcast(T{});
+        auto scaled = Vec<T, Arch>::broadcast(T{});
+        const auto mean = load(v.mean + c);
+        const auto istd = load(v.istd + c);
+        for (int p = 0; p < pixels; ++p) {
+            const std::ptrdiff_t at = std::ptrdiff_t{p} * channels + c;
+            const auto g = load(dy + at);
+            plain = plain + g;
+            scaled = fma(g, (load(x + at) - mean) * istd, scaled);
+        }
+        store(sums + c, plain);
+        store(sums + channels + c, scaled);
+    });
+}
+
+/// dx = scale · (dy − a − x̂ · b), with x̂ = (x − mean) · istd.
+template <class V>
+CTNN_ALWAYS_INLINE V batch_norm_gradient(V x, V dy, V mean, V istd, V scale, V a, V b) {
+    return scale * (dy - a - (x - mean) * istd * b);
+}
+/// The same for `pixels` pixels; dy may be null for zeros. dx may be x or dy.
+template <class T, class Arch = DefaultArch>
+void batch_norm_gradient(const T* x, const T* dy, BatchNormVectors<T> v, T* dx, int pixels, int channels) {
+    for (int p = 0; p < pixels; ++p) {
+        const std::ptrdiff_t row = std::ptrdiff_t{p} * channels;
+        for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
+            const auto gradient = dy != nullptr ? load(dy + row + c) : Vec<T, Arch>::broadcast(T{});
+            store(dx + row + c, batch_norm_gradient(load(x + row + c), gradient, load(v.mean + c), load(v.istd + c),
+                                                    load(v.scale + c), load(v.a + c), load(v.b + c)));
+        });
+    }
+}
+
+struct ResponseNormDims {
+    int channels, size;
+    double alpha, beta, k;
+    constexpr bool operator==(const ResponseNormDims&) const = default;
+
+    /// Channels before and behind that a sum reaches, and the length of a padded row of channels.
+    [[nodiscard]] constexpr int before() const { return size / 2; }
+    [[nodiscard]] constexpr int row() const { return channels + size - 1 + block_size; }
+    /// Elements of scratch that one pixel needs.
+    [[nodiscard]] constexpr int scratch() const { return 2 * (row() + block_size); }
+};
+
+/// base^−beta, by square roots for the paper's 3/4 and for 1/2 and 1.
+template <ResponseNormDims D, class V>
+CTNN_ALWAYS_INLINE V response_power(V base) {
+    using T = std::remove_cvref_t<decltype(sum(base))>;
+    const V one = V::broadcast(T{1});
+    if constexpr (D.beta == 0.75) {
+        const V root = sqrt(base);
+        return one / (root * sqrt(root));
+    } else if constexpr (D.beta == 0.5) {
+        return one / sqrt(base);
+    } else if constexpr (D.beta == 1.0) {
+        return one / base;
+    } else {
+        return pow(base, V::broadcast(static_cast<T>(-D.beta)));
+    }
+}
+
+namespace detail {
+
+/// k + alpha / size · Σ of squares around channel c, from a row of squares padded in front by before() zeros.
+template <ResponseNormDims D, class V, class T>
+CTNN_ALWAYS_INLINE V response_base(const T* squares, std::ptrdiff_t c) {
+    V total = V::load(squares + c);
+    for (int j = 1; j < D.size; ++j) { total = total + V::load(squares + c + j); }
+    return fma(total, V::broadcast(static_cast<T>(D.alpha / D.size)), V::broadcast(static_cast<T>(D.k)));
+}
+
+}  // namespace detail
+
+/// Local response norm of `pixels` pixels; y may be x. `scratch` has D.scratch() elements.
+template <ResponseNormDims D, class T, class Arch = DefaultArch>
+void response_norm(const T* x, T* y, int pixels, T* scratch) {
+    using V = Vec<T, Arch>;
+    std::fill_n(scratch, D.row(), T{});
+    for (int p = 0; p < pixels; ++p) {
+        const T* in = x + std::ptrdiff_t{p} * D.channels;
+        T* out = y + std::ptrdiff_t{p} * D.channels;
+        for_vectors<T, Arch>(D.channels, [&](std::ptrdiff_t c, auto load, auto store) {
+            store(scratch + D.before() + c, load(in + c) * load(in + c));
+        });
+        for_vectors<T, Arch>(D.channels, [&](std::ptrdiff_t c, auto load, auto store) {
+            store(out + c, load(in + c) * response_power<D>(detail::response_base<D, V>(scratch, c)));
+        });
+    }
+}
+
+/// Gradient of the local response norm: dx[c] = dy[c]·s[c]^−β − 2αβ/size · x[c] · Σ_j dy[j]·x[j]·s[j]^−β−1, the sum
+/// over the outputs j whose windows reach c; then through the activation whose output x is. dx may be dy or x.
+/// `scratch` has D.scratch() elements.
+template <ResponseNormDims D, Activation A, class T, class Arch = DefaultArch>
+void response_norm_gradient(const T* x, const T* dy, T* dx, int pixels, T* scratch) {
+    using V = Vec<T, Arch>;
+    T* squares = scratch;
+    T* ratios = scratch + D.row() + block_size;
+    std::fill_n(scratch, D.scratch(), T{});
+    // Output j sums inputs j − before … j + size − 1 − before, so input c reaches outputs c − (size − 1 − before) … c +
+    // before.
+    constexpr int front = D.size - 1 - D.before();
+    const V factor = V::broadcast(static_cast<T>(-2 * D.alpha * D.beta / D.size));
+    for (int p = 0; p < pixels; ++p) {
+        const T* in = x + std::ptrdiff_t{p} * D.channels;
+        const T* gradient = dy + std::ptrdiff_t{p} * D.channels;
+        T* out = dx + std::ptrdiff_t{p} * D.channels;
+        for_vectors<T, Arch>(D.channels, [&](std::ptrdiff_t c, auto load, auto store) {
+            store(squares + D.before() + c, load(in + c) * load(in + c));
+        });
+        for_vectors<T, Arch>(D.channels, [&](std::ptrdiff_t c, auto load, auto store) {
+            const V base = detail::response_base<D, V>(squares, c);
+            store(ratios + front + c, load(gradient + c) * load(in + c) * response_power<D>(base) / base);
+        });
+        for_vectors<T, Arch>(D.channels, [&](std::ptrdiff_t c, auto load, auto store) {
+            V total = V::load(ratios + c);
+            for (int j = 1; j < D.size; ++j) { total = total + V::load(ratios + c + j); }
+            const V power = response_power<D>(detail::response_base<D, V>(squares, c));
+            const V value = load(in + c);
+            store(out + c, activation_gradient<A>(value, fma(value * factor, total, load(gradient + c) * power)));
+        });
+    }
+}
+
+}  // namespace ctnn::inline CTNN_ISA
+
+// ---- ctnn/core/initialize.hpp
+// Initial values of parameters, one number at a time, so that the caller chooses stream, order and threads.
+
+namespace ctnn::inline CTNN_ISA {
+
+/// The next value of a tensor with this initialiser; formulas at InitKind. Uniform ones lie in [−bound, bound).
+/// Constant kinds draw nothing from the stream. Throws ArgumentError where the formula needs a fan that is not
+/// positive. In one copy, or compilers inline the generator of random numbers into every loop over a tensor.
+CTNN_ONE_COPY inline double init_value(const Init& init, std::int64_t fan_in, std::int64_t fan_out, Random& stream) {
+    const auto inverse = [](std::int64_t fan) {
+        if (fan < 1) { raise<ArgumentError>({"initialiser: the fan is ", fan, ", expected at least 1"}); }
+        return 1.0 / static_cast<double>(fan);
+    };
+    const auto uniform = [&](double bound) { return bound * (2.0 * static_cast<double>(stream.uniform()) - 1.0); };
+    switch (init.kind) {
+        case InitKind::zeros: return 0.0;
+        case InitKind::ones: return 1.0;
+        case InitKind::constant: return init.value;
+        case InitKind::normal: return init.value * stream.normal();
+        case InitKind::he_uniform: return uniform(std::sqrt(6.0 * inverse(fan_in)));
+        case InitKind::he_normal: return std::sqrt(2.0 * inverse(fan_in)) * stream.normal();
+        case InitKind::xavier_uniform: return uniform(std::sqrt(6.0 * inverse(fan_in + fan_out)));
+        case InitKind::xavier_normal: return std::sqrt(2.0 * inverse(fan_in + fan_out)) * stream.normal();
+        case InitKind::dirac:
+        case InitKind::pytorch_default: return uniform(std::sqrt(inverse(fan_in)));
+    }
+    raise<ArgumentError>({"initialiser: unknown kind ", static_cast<int>(init.kind)});
+}
+
+/// InitKind::dirac, once all values are drawn: torch.nn.init.dirac_ on the first `in` filters of each group, so that a
+/// deep network begins as one that passes its input on (Jordan 2024, arXiv:2404.00498, section 3.1).
+template <class T>
+void place_identity(const WeightDims& d, T* weights) {
+    for (int g = 0; g < d.groups; ++g) {
+        for (int o = 0; o < std::min(d.in, d.out); ++o) {
+            for (int i = 0; i < d.in; ++i) {
+                for (int y = 0; y < d.kernel_y; ++y) {
+                    for (int x = 0; x < d.kernel_x; ++x) {
+                        const bool one = i == o && y == d.kernel_y / 2 && x == d.kernel_x / 2;
+                        weights[d.stored_offset(g, o, i, y, x)] = one ? T{1} : T{};
+                    }
+                }
+            }
+        }
+    }
+}
+
+}  // namespace ctnn::inline CTNN_ISA
+
+// ---- ctnn/network/sequential.hpp
+// Sequential and Block: a network as a type, and the one constexpr pass that describes and checks it.
+
+namespace ctnn::inline CTNN_ISA {
+
+/// The shape of one input sample: Input<channels, height, width>.
+template <int Channels, int Height = 1, int Width = 1>
+struct Input {};
+
+/// A named run of layers inside a network. Its name prefixes parameter names: Block<"features", …> gives
+/// "features.0.weight", as a named nn.Sequential does. Blocks nest; they change nothing else.
+template <Literal BlockName, class... Layers>
+struct Block {};
+
+namespace detail {
+
+/// A list of types, which unlike std::tuple costs a compiler nothing.
+template <class... T>
+struct Types {};
+
+template <class... A, class... B>
+Types<A..., B...> operator+(Types<A...>, Types<B...>);
+
+template <class L>
+struct LayersOf {
+    using type = Types<L>;
+};
+template <Literal BlockName, class... Layers>
+struct LayersOf<Block<BlockName, Layers...>> {
+    using type = decltype((Types<>{} + ... + typename LayersOf<Layers>::type{}));
+};
+
+template <std::size_t I, class List>
+struct TypeAt;
+template <std::size_t I, class... T>
+struct TypeAt<I, Types<T...>> : std::tuple_element<I, std::tuple<T...>> {};
+
+template <class... T>
+constexpr std::size_t type_count(Types<T...>) {
+    return sizeof...(T);
+}
+
+/// The result of the describe pass: a row per layer, keyed as PyTorch's state_dict is, or the first error.
+template <std::size_t Count>
+struct Description {
+    std::array<LayerInfo, Count> layers{};
+    std::array<Name, Count> keys{};
+    std::size_t size = 0;
+    Signal signal{};
+    Sentence error{};
+
+    constexpr void fail(const Name& key, std::string_view type, std::string_view sentence) {
+        error << "layer " << key.view();
+        if (!type.empty()) { error << ", " << type; }
+        error << ": " << sentence;
+    }
+
+    template <class L>
+    constexpr void child(const Name& prefix, int index) {
+        if (!error.empty()) { return; }
+        Name key = prefix;
+        key << index;
+        if constexpr (Layer<L>) {
+            LayerInfo info = L::describe(signal);
+            if (info.error.empty() && info.out.shape.size() < 1) {
+                info.error << "its output is empty; give describe(Signal) a shape of at least 1x1x1";
+                info.out = signal;
+            }
+            if (!info.error.empty()) {
+                fail(key, info.type, info.error);
+                // Whoever plans the network all the same meets a layer that fits, so that no other error follows.
+                info = start_layer(LayerKind::relu, "", signal);
+            }
+            signal = info.out;
+            keys[size] = key;
+            layers[size++] = info;
+        } else {
+            fail(key, "", "this type is not a layer; give it a constexpr describe(Signal) or remove it");
+        }
+    }
+
+    template <class... Layers>
+    constexpr void children(const Name& prefix) {
+        int index = 0;
+        (one(std::type_identity<Layers>{}, prefix, index++), ...);
+    }
+
+    template <class L>
+    constexpr void one(std::type_identity<L>, const Name& prefix, int index) {
+        child<L>(prefix, index);
+    }
+    template <Literal BlockName, class... Layers>
+    constexpr void one(std::type_identity<Block<BlockName, Layers...>>, const Name& prefix, int) {
+        Name inner = prefix;
+        inner << BlockName.view() << ".";
+        children<Layers...>(inner);
+    }
+};
+
+template <class First, class... Layers>
+struct Described {
+    using types = Types<>;
+    static constexpr Description<1> value = [] {
+        Description<1> d;
+        d.error << "a network begins with its input; write Sequential<Input<channels, height, width>, ...>";
+        return d;
+    }();
+};
+
+template <int C, int H, int W, class... Layers>
+struct Described<Input<C, H, W>, Layers...> {
+    using types = typename LayersOf<Block<"", Layers...>>::type;
+    static constexpr std::size_t count = type_count(types{});
+    static constexpr auto value = [] {
+        Description<(count > 0 ? count : 1)> d;
+        if (C < 1 || H < 1 || W < 1) {
+            write_size(d.error << "input " << C << "x", H, W) << " is empty; write sizes of at least 1";
+            return d;
+        }
+        d.signal = {{C, H, W}, false, {}};
+        bool computes = false;
+        d.template children<Layers...>(Name{});
+        for (std::size_t i = 0; i < d.size; ++i) { computes = computes || d.layers[i].kind != LayerKind::flatten; }
+        if (d.error.empty() && !computes) {
+            d.error
+                << "a network without layers computes nothing; add one behind Input, for example Flatten, Linear<10>";
+        }
+        return d;
+    }();
+};
+
+/// What `verdict` asks for the sentence.
+template <class First, class... Layers>
+struct NetworkError {
+    static constexpr std::string_view error() { return Described<First, Layers...>::value.error.view(); }
+};
+
+}  // namespace detail
+
+/// A network: its input and its layers. Name it by deriving a struct, so that errors and symbols stay short:
+///
+///     struct Net : Sequential<Input<3, 32, 32>, Conv2d<32, Kernel<5>>, ReLU, Flatten, Linear<10>> {};
+///
+/// A network that does not close is exactly one compile error that names the layer, the sizes it met and the cure.
+/// The constants below hold without an instance; a network has no data: see Model.
+template <class First, class... Layers>
+struct Sequential {
+    // Both compilers print the name of the incomplete type, which is the sentence. Nothing else may mention a wrong
+    // network's description, so that this stays the only error.
+    static_assert(sizeof(decltype(verdict<detail::NetworkError<First, Layers...>>(
+                      pieces_of<detail::NetworkError<First, Layers...>>{}))) > 0);
+
+    using sequential_type = Sequential;
+    using layer_types = typename detail::Described<First, Layers...>::types;
+
+    /// The layers as they come, blocks flattened.
+    static constexpr const auto& description = detail::Described<First, Layers...>::value;
+    static constexpr std::size_t layer_count = description.size;
+
+    static constexpr Shape input_shape = description.layers[0].in.shape;
+    static constexpr Shape output_shape = description.signal.shape;
+    static constexpr int classes = output_shape.channels;
+
+    /// Number of trainable parameters, padding not counted.
+    static constexpr std::int64_t parameter_count = [] {
+        std::int64_t n = 0;
+        for (std::size_t i = 0; i < layer_count; ++i) { n += description.layers[i].parameter_count(); }
+        return n;
+    }();
+
+    /// Multiply-adds of one forward pass of one sample that meet real input, not padding.
+    static constexpr std::int64_t multiply_adds = [] {
+        std::int64_t n = 0;
+        for (std::size_t i = 0; i < layer_count; ++i) { n += description.layers[i].multiply_adds; }
+        return n;
+    }();
+
+    /// Output shape of layer `i`.
+    static constexpr Shape shape_after(std::size_t i) { return description.layers[i].out.shape; }
+};
+
+/// A type that derives from a Sequential.
+template <class Net>
+concept Network = requires { typename Net::sequential_type; } && std::derived_from<Net, typename Net::sequential_type>;
+
+namespace detail {
+
+/// A layer of a network: its type and its description.
+template <class Net, std::size_t I>
+struct LayerAt {
+    using type = typename TypeAt<I, typename Net::layer_types>::type;
+    static constexpr const LayerInfo& info = Net::description.layers[I];
+    static constexpr std::string_view key = Net::description.keys[I];
+};
+
+}  // namespace detail
+
+}  // namespace ctnn::inline CTNN_ISA
+
+// ---- ctnn/network/model.hpp
+// Parameters, buffers, the model that owns both, and the view of them that inference takes.
+
+namespace ctnn::inline CTNN_ISA {
+
+/// A seed, so that Model<Net>{Seed{42}} says what the number is.
+struct Seed {
+    std::uint64_t value = 0;
+};
+
+/// An arena with the layout of a network's parameters: the parameters themselves, their gradients, an optimizer's
+/// state. Padding between and inside tensors is zero and stays zero.
+template <Network Net, class T = float>
+class Parameters {
+  public:
+    using Layout = ParameterLayout<Net>;
+    static constexpr std::size_t size = static_cast<std::size_t>(Layout::size);
+    static constexpr std::size_t decayed = static_cast<std::size_t>(Layout::decayed);
+
+    Parameters() : values_(size) {}
+
+    [[nodiscard]] T* data() { return values_.data(); }
+    [[nodiscard]] const T* data() const { return values_.data(); }
+    [[nodiscard]] std::span<T> span() { return values_.span(); }
+    [[nodiscard]] std::span<const T> span() const { return values_.span(); }
+
+  private:
+    AlignedArray<T> values_;
+};
+
+/// Batch norm's running statistics: mean 0 and variance 1 at first.
+template <Network Net, class T = float>
+class Buffers {
+  public:
+    using Layout = ParameterLayout<Net>;
+
+    Buffers() : values_(static_cast<std::size_t>(Layout::buffer_size)) {
+        for (const BufferSlot& slot : Layout::buffers) {
+            for (int c = 0; c < slot.channels; ++c) {
+                values_[static_cast<std::size_t>(slot.variance_offset + c)] = T{1};
+            }
+        }
+    }
+
+    [[nodiscard]] T* data() { return values_.data(); }
+    [[nodiscard]] const T* data() const { return values_.data(); }
+    [[nodiscard]] std::span<T> span() { return values_.span(); }
+    [[nodiscard]] std::span<const T> span() const { return values_.span(); }
+
+    /// Training passes that moved the statistics: PyTorch's num_batches_tracked, the same for every layer.
+    std::int64_t batches_tracked = 0;
+
+  private:
+    AlignedArray<T> values_;
+};
+
+/// Parameters and buffers that somebody else owns: all that inference needs. Cheap to copy; any number of threads may
+/// use one at the same time.
+template <Network Net, class T = float>
+struct ModelView {
+    const T* parameters = nullptr;  ///< ParameterLayout<Net>::size elements
+    const T* buffers = nullptr;     ///< ParameterLayout<Net>::buffer_size elements
+};
+
+/// A network's numbers. Const in inference.
+template <Network Net, class T = float>
+class Model {
+  public:
+    using network_type = Net;
+    using value_type = T;
+    using Layout = ParameterLayout<Net>;
+
+    /// All parameters zero.
+    Model() = default;
+    /// Parameters as the layers say: PyTorch's defaults unless an option changes them. Each tensor draws from a stream
+    /// of its own.
+    explicit Model(Seed seed) { initialize(seed); }
+
+    void initialize(Seed seed) {
+        parameters_ = {};
+        buffers_ = {};
+        for (std::size_t i = 0; i < Layout::tensors; ++i) {
+            const ParameterSlot& slot = Layout::slots[i];
+            const WeightDims& d = slot.spec.dims;
+            Random random{seed.value, Stream::init, i};
+            d.for_canonical([&](std::int64_t stored) {
+                parameters_.data()[slot.offset + stored] =
+                    static_cast<T>(init_value(slot.spec.init, slot.spec.fan_in, slot.spec.fan_out, random));
+            });
+            if (slot.spec.init.kind == InitKind::dirac) { place_identity(d, parameters_.data() + slot.offset); }
+        }
+    }
+
+    [[nodiscard]] Parameters<Net, T>& parameters() { return parameters_; }
+    [[nodiscard]] const Parameters<Net, T>& parameters() const { return parameters_; }
+    [[nodiscard]] Buffers<Net, T>& buffers() { return buffers_; }
+    [[nodiscard]] const Buffers<Net, T>& buffers() const { return buffers_; }
+    [[nodiscard]] ModelView<Net, T> view() const { return {parameters_.data(), buffers_.data()}; }
+
+  private:
+    Parameters<Net, T> parameters_;
+    Buffers<Net, T> buffers_;
+};
+
+}  // namespace ctnn::inline CTNN_ISA
+
+// ---- ctnn/train/targets.hpp
+// What a loss compares a network's output with, and what it returns.
+
+namespace ctnn::inline CTNN_ISA {
+
+/// Classes of a batch: one a sample or, where two images are mixed, two, of which the first has the share `mix`
+/// (mixup; Zhang et al. 2018). Views of what somebody else owns.
+struct Labels {
+    std::span<const std::int32_t> first;
+    std::span<const std::int32_t> second{};  ///< of the size of `first`, or empty
+    double mix = 1.0;                        ///< in [0, 1]; used where there are second labels
+
+    Labels() = default;
+    template <class Classes>
+        requires std::convertible_to<const Classes&, std::span<const std::int32_t>>
+    Labels(const Classes& classes, std::span<const std::int32_t> others = {}, double share = 1.0)  // NOLINT: implicit
+        : first{classes}, second{others}, mix{share} {}
+
+    [[nodiscard]] std::size_t size() const { return first.size(); }
+    [[nodiscard]] bool mixed() const { return !second.empty(); }
+    /// Samples [begin, begin + count).
+    [[nodiscard]] Labels part(std::size_t begin, std::size_t count) const {
+        return {first.subspan(begin, count), mixed() ? second.subspan(begin, count) : second, mix};
+    }
+    /// The label with the larger share: the one to be recognised.
+    [[nodiscard]] std::int32_t main(std::size_t sample) const {
+        return mixed() && mix < 0.5 ? second[sample] : first[sample];
+    }
+};
+
+namespace detail {
+
+/// What is not a number is so without a sign, which processors set as they like.
+inline double ratio(double part, double whole) {
+    const double r = part / whole;
+    return std::isnan(r) ? std::numeric_limits<double>::quiet_NaN() : r;
+}
+
+}  // namespace detail
+
+/// Sums over samples: the losses, how many were classified correctly (ties: the lower class), how many there were.
+struct LossSum {
+    double loss_sum = 0.0;
+    std::int64_t correct = 0;
+    std::int64_t count = 0;
+    double weight = 0.0;  ///< what loss_sum is divided by: count, or with class weights the sum of the labels' weights
+
+    /// Per sample; NaN over none.
+    [[nodiscard]] double mean() const { return detail::ratio(loss_sum, weight); }
+    [[nodiscard]] double accuracy() const {
+        return detail::ratio(static_cast<double>(correct), static_cast<double>(count));
+    }
+
+    LossSum& operator+=(const LossSum& other) {
+        loss_sum += other.loss_sum;
+        correct += other.correct;
+        count += other.count;
+        weight += other.weight;
+        return *this;
+    }
+    bool operator==(const LossSum&) const = default;
+};
+
+/// Index of the largest number; among equals the first.
+template <class T>
+int argmax(std::span<const T> row) {
+    std::size_t best = 0;
+    for (std::size_t i = 1; i < row.size(); ++i) {
+        if (row[i] > row[best]) { best = i; }
+    }
+    return static_cast<int>(best);
+}
+
+namespace detail {
+
+/// Number of rows of `classes` numbers. Throws ArgumentError where the size is no multiple.
+inline std::size_t rows_of(std::size_t size, int classes) {
+    if (classes < 1 || size % static_cast<std::size_t>(classes) != 0) {
+        raise<ArgumentError>({size, " logits are no whole number of rows of ", classes, " classes"});
+    }
+    return size / static_cast<std::size_t>(classes);
+}
+
+/// Throws ArgumentError unless there is one label a row, each in [0, classes), and as many second ones where there
+/// are any.
+inline void check_labels(std::size_t rows, const Labels& labels, int classes) {
+    const auto check = [&](std::span<const std::int32_t> list) {
+        if (list.size() != rows) {
+            raise(
+                ArgumentError(std::to_string(list.size()) + " labels for " + std::to_string(rows) + " rows of logits"));
+        }
+        for (std::size_t i = 0; i < rows; ++i) {
+            if (list[i] < 0 || list[i] >= classes) {
+                raise<ArgumentError>({"label of sample ", i, " is ", list[i], ", expected 0 to ", classes - 1});
+            }
+        }
+    };
+    check(labels.first);
+    if (!labels.mixed()) { return; }
+    check(labels.second);
+    if (!(labels.mix >= 0.0 && labels.mix <= 1.0)) {
+        raise<ArgumentError>({"the share of mixed labels is ", labels.mix, ", expected 0 to 1"});
+    }
+}
+
+/// Throws ArgumentError unless a gradient is empty or of its output's size.
+inline void check_gradient(std::size_t gradient, std::size_t outputs) {
+    if (gradient != 0 && gradient != outputs) {
+        raise<ArgumentError>({"the gradient has ", gradient, " elements, the logits ", outputs});
+    }
+}
+
+/// Below this many logits a row loop stays on the calling thread: starting the others would take longer.
+inline constexpr std::size_t parallel_logits = 4096;
+inline int threads_for(std::size_t logits, int threads) { return logits >= parallel_logits ? threads : 1; }
+
+/// Σ of row(i) over `rows` rows: chunks depend on the number of rows alone, and their sums are added in order.
+template <class Row>
+LossSum sum_rows(std::size_t rows, int threads, Row&& row) {
+    std::array<LossSum, 128> partial{};
+    const std::size_t chunk = (rows + partial.size() - 1) / partial.size();
+    const auto chunks = chunk == 0 ? 0 : static_cast<int>((rows + chunk - 1) / chunk);
+    parallel_for(chunks, threads, [&](int c, int) {
+        const std::size_t begin = static_cast<std::size_t>(c) * chunk;
+        LossSum sum;
+        for (std::size_t i = begin; i < std::min(begin + chunk, rows); ++i) { sum += row(i); }
+        partial[static_cast<std::size_t>(c)] = sum;
+    });
+    LossSum total;
+    for (const LossSum& sum : partial) { total += sum; }
+    return total;
+}
+
+}  // namespace detail
+
+}  // namespace ctnn::inline CTNN_ISA
+
+// ---- ctnn/distributed/data_parallel.hpp
+// What a training step does with those of other ranks, each of which has a share of the same batch.
+
+namespace ctnn::inline CTNN_ISA::distributed {
+
+/// A trainer's dealings with other ranks. Of a process alone, whose size the compiler knows, nothing is left.
+template <Network Net, class T, Communicator Comm>
+class DataParallel {
+    using Layout = ParameterLayout<Net>;
+
+  public:
+    /// `sync_norms`: batch norm takes its statistics from all ranks' samples, not from each rank's.
+    DataParallel(Comm& comm, bool sync_norms)
+        : comm_{comm}, sync_norms_{sync_norms && Layout::buffer_size > 0 && comm.size() > 1} {
+        if (!sync_norms_) { return; }
+        int most = 0;
+        for (const BufferSlot& slot : Layout::buffers) { most = std::max(most, slot.channels); }
+        norm_memory_.resize(NormSum::size(most));
+    }
+
+    [[nodiscard]] const Comm& ranks() const { return comm_; }
+    [[nodiscard]] bool alone() const { return comm_.size() == 1; }
+    [[nodiscard]] bool sync_norms() const { return sync_norms_; }
+    /// Of a batch of n samples, over the ranks.
+    [[nodiscard]] std::size_t largest_share(std::size_t n) const { return (n + ranks_as_size() - 1) / ranks_as_size(); }
+    [[nodiscard]] std::size_t smallest_share(std::size_t n) const { return n / ranks_as_size(); }
+
+    /// For the workspace of a trainer that stays where it is.
+    [[nodiscard]] NormSum norm_sum() {
+        if (!sync_norms_) { return {}; }
+        return {[](void* context, std::span<double> values) { static_cast<Comm*>(context)->all_reduce(values); },
+                &comm_, norm_memory_.data()};
+    }
+
+    /// What is divided by and how many there are, over all ranks' samples.
+    struct Batch {
+        std::size_t samples;
+        double divisor;
+    };
+    [[nodiscard]] Batch whole(std::size_t samples, double divisor) {
+        if (alone()) { return {samples, divisor}; }
+        std::array sums{static_cast<double>(samples), divisor};
+        comm_.all_reduce(std::span<double>{sums});
+        return {static_cast<std::size_t>(sums[0]), sums[1]};
+    }
+
+    /// Starts to sum a tensor's gradient, while backward goes on with the stages before it: weights alone. What else
+    /// there is, biases and norms, is little and lies together: it goes as one, behind the last of all.
+    void start(std::span<T> arena, const ParameterSlot& slot) {
+        if (alone() || !slot.spec.decays) { return; }
+        comm_.start_all_reduce(
+            arena.subspan(static_cast<std::size_t>(slot.offset), static_cast<std::size_t>(slot.spec.dims.stored())));
+    }
+    void start_rest(std::span<T> arena) {
+        if (!alone()) { comm_.start_all_reduce(arena.subspan(static_cast<std::size_t>(Layout::decayed))); }
+    }
+
+    /// Waits for the gradients, and sums the losses. Running statistics become the mean over all samples, where ranks
+    /// took their own.
+    void finish(LossSum& loss, Buffers<Net, T>& buffers, double share) {
+        if (alone()) { return; }
+        std::array sums{loss.loss_sum, static_cast<double>(loss.correct), static_cast<double>(loss.count), loss.weight};
+        comm_.start_all_reduce(std::span<double>{sums});
+        if (!sync_norms_ && !buffers.span().empty()) {
+            for (T& value : buffers.span()) { value = static_cast<T>(static_cast<double>(value) * share); }
+            comm_.start_all_reduce(buffers.span());
+        }
+        comm_.finish();
+        loss = {sums[0], static_cast<std::int64_t>(sums[1]), static_cast<std::int64_t>(sums[2]), sums[3]};
+    }
+
+    /// One rank's text on all of them, with its number: the first one's that knows more, or the first one's.
+    [[nodiscard]] std::string one_text(std::string text, bool knows_more) {
+        if (alone()) { return text; }
+        std::vector<double> knows(ranks_as_size());
+        knows[static_cast<std::size_t>(comm_.rank())] = knows_more ? 1.0 : 0.0;
+        comm_.all_reduce(std::span{knows});
+        const auto first = std::ranges::find_if(knows, [](double k) { return k > 0; });
+        const int root = first == knows.end() ? 0 : static_cast<int>(first - knows.begin());
+        std::size_t size = text.size();
+        comm_.broadcast(std::as_writable_bytes(std::span{&size, 1}), root);
+        text.resize(size);
+        comm_.broadcast(std::as_writable_bytes(std::span{text}), root);
+        return "rank " + std::to_string(root) + ": " + text;
+    }
+
+    /// Every rank's become the first one's.
+    void share(std::span<T> values) { comm_.broadcast(std::as_writable_bytes(values), 0); }
+    void share(Model<Net, T>& model) {
+        share(model.parameters().span());
+        share(model.buffers().span());
+        share_value(model.buffers().batches_tracked);
+    }
+    template <class Value>
+        requires std::is_trivially_copyable_v<Value>
+    void share_value(Value& value) {
+        comm_.broadcast(std::as_writable_bytes(std::span{&value, 1}), 0);
+    }
+
+  private:
+    [[nodiscard]] std::size_t ranks_as_size() const { return static_cast<std::size_t>(comm_.size()); }
+
+    Comm& comm_;
+    bool sync_norms_;
+    std::vector<double> norm_memory_;
+};
+
+}  // namespace ctnn::inline CTNN_ISA::distributed
 
 // ---- ctnn/io/json_parser.hpp
 // The strict JSON parser.
@@ -4077,360 +5460,6 @@ inline ModelInfo load_model_info(const std::filesystem::path& path) {
 
 }  // namespace ctnn::inline CTNN_ISA
 
-// ---- ctnn/core/initialize.hpp
-// Initial values of parameters, one number at a time, so that the caller chooses stream, order and threads.
-
-namespace ctnn::inline CTNN_ISA {
-
-/// The next value of a tensor with this initialiser; formulas at InitKind. Uniform ones lie in [−bound, bound).
-/// Constant kinds draw nothing from the stream. Throws ArgumentError where the formula needs a fan that is not
-/// positive. In one copy, or compilers inline the generator of random numbers into every loop over a tensor.
-CTNN_ONE_COPY inline double init_value(const Init& init, std::int64_t fan_in, std::int64_t fan_out, Random& stream) {
-    const auto inverse = [](std::int64_t fan) {
-        if (fan < 1) { raise<ArgumentError>({"initialiser: the fan is ", fan, ", expected at least 1"}); }
-        return 1.0 / static_cast<double>(fan);
-    };
-    const auto uniform = [&](double bound) { return bound * (2.0 * static_cast<double>(stream.uniform()) - 1.0); };
-    switch (init.kind) {
-        case InitKind::zeros: return 0.0;
-        case InitKind::ones: return 1.0;
-        case InitKind::constant: return init.value;
-        case InitKind::normal: return init.value * stream.normal();
-        case InitKind::he_uniform: return uniform(std::sqrt(6.0 * inverse(fan_in)));
-        case InitKind::he_normal: return std::sqrt(2.0 * inverse(fan_in)) * stream.normal();
-        case InitKind::xavier_uniform: return uniform(std::sqrt(6.0 * inverse(fan_in + fan_out)));
-        case InitKind::xavier_normal: return std::sqrt(2.0 * inverse(fan_in + fan_out)) * stream.normal();
-        case InitKind::dirac:
-        case InitKind::pytorch_default: return uniform(std::sqrt(inverse(fan_in)));
-    }
-    raise<ArgumentError>({"initialiser: unknown kind ", static_cast<int>(init.kind)});
-}
-
-/// InitKind::dirac, once all values are drawn: torch.nn.init.dirac_ on the first `in` filters of each group, so that a
-/// deep network begins as one that passes its input on (Jordan 2024, arXiv:2404.00498, section 3.1).
-template <class T>
-void place_identity(const WeightDims& d, T* weights) {
-    for (int g = 0; g < d.groups; ++g) {
-        for (int o = 0; o < std::min(d.in, d.out); ++o) {
-            for (int i = 0; i < d.in; ++i) {
-                for (int y = 0; y < d.kernel_y; ++y) {
-                    for (int x = 0; x < d.kernel_x; ++x) {
-                        const bool one = i == o && y == d.kernel_y / 2 && x == d.kernel_x / 2;
-                        weights[d.stored_offset(g, o, i, y, x)] = one ? T{1} : T{};
-                    }
-                }
-            }
-        }
-    }
-}
-
-}  // namespace ctnn::inline CTNN_ISA
-
-// ---- ctnn/network/sequential.hpp
-// Sequential and Block: a network as a type, and the one constexpr pass that describes and checks it.
-
-namespace ctnn::inline CTNN_ISA {
-
-/// The shape of one input sample: Input<channels, height, width>.
-template <int Channels, int Height = 1, int Width = 1>
-struct Input {};
-
-/// A named run of layers inside a network. Its name prefixes parameter names: Block<"features", …> gives
-/// "features.0.weight", as a named nn.Sequential does. Blocks nest; they change nothing else.
-template <Literal BlockName, class... Layers>
-struct Block {};
-
-namespace detail {
-
-/// A list of types, which unlike std::tuple costs a compiler nothing.
-template <class... T>
-struct Types {};
-
-template <class... A, class... B>
-Types<A..., B...> operator+(Types<A...>, Types<B...>);
-
-template <class L>
-struct LayersOf {
-    using type = Types<L>;
-};
-template <Literal BlockName, class... Layers>
-struct LayersOf<Block<BlockName, Layers...>> {
-    using type = decltype((Types<>{} + ... + typename LayersOf<Layers>::type{}));
-};
-
-template <std::size_t I, class List>
-struct TypeAt;
-template <std::size_t I, class... T>
-struct TypeAt<I, Types<T...>> : std::tuple_element<I, std::tuple<T...>> {};
-
-template <class... T>
-constexpr std::size_t type_count(Types<T...>) {
-    return sizeof...(T);
-}
-
-/// The result of the describe pass: a row per layer, keyed as PyTorch's state_dict is, or the first error.
-template <std::size_t Count>
-struct Description {
-    std::array<LayerInfo, Count> layers{};
-    std::array<Name, Count> keys{};
-    std::size_t size = 0;
-    Signal signal{};
-    Sentence error{};
-
-    constexpr void fail(const Name& key, std::string_view type, std::string_view sentence) {
-        error << "layer " << key.view();
-        if (!type.empty()) { error << ", " << type; }
-        error << ": " << sentence;
-    }
-
-    template <class L>
-    constexpr void child(const Name& prefix, int index) {
-        if (!error.empty()) { return; }
-        Name key = prefix;
-        key << index;
-        if constexpr (Layer<L>) {
-            LayerInfo info = L::describe(signal);
-            if (info.error.empty() && info.out.shape.size() < 1) {
-                info.error << "its output is empty; give describe(Signal) a shape of at least 1x1x1";
-                info.out = signal;
-            }
-            if (!info.error.empty()) {
-                fail(key, info.type, info.error);
-                // Whoever plans the network all the same meets a layer that fits, so that no other error follows.
-                info = start_layer(LayerKind::relu, "", signal);
-            }
-            signal = info.out;
-            keys[size] = key;
-            layers[size++] = info;
-        } else {
-            fail(key, "", "this type is not a layer; give it a constexpr describe(Signal) or remove it");
-        }
-    }
-
-    template <class... Layers>
-    constexpr void children(const Name& prefix) {
-        int index = 0;
-        (one(std::type_identity<Layers>{}, prefix, index++), ...);
-    }
-
-    template <class L>
-    constexpr void one(std::type_identity<L>, const Name& prefix, int index) {
-        child<L>(prefix, index);
-    }
-    template <Literal BlockName, class... Layers>
-    constexpr void one(std::type_identity<Block<BlockName, Layers...>>, const Name& prefix, int) {
-        Name inner = prefix;
-        inner << BlockName.view() << ".";
-        children<Layers...>(inner);
-    }
-};
-
-template <class First, class... Layers>
-struct Described {
-    using types = Types<>;
-    static constexpr Description<1> value = [] {
-        Description<1> d;
-        d.error << "a network begins with its input; write Sequential<Input<channels, height, width>, ...>";
-        return d;
-    }();
-};
-
-template <int C, int H, int W, class... Layers>
-struct Described<Input<C, H, W>, Layers...> {
-    using types = typename LayersOf<Block<"", Layers...>>::type;
-    static constexpr std::size_t count = type_count(types{});
-    static constexpr auto value = [] {
-        Description<(count > 0 ? count : 1)> d;
-        if (C < 1 || H < 1 || W < 1) {
-            write_size(d.error << "input " << C << "x", H, W) << " is empty; write sizes of at least 1";
-            return d;
-        }
-        d.signal = {{C, H, W}, false, {}};
-        bool computes = false;
-        d.template children<Layers...>(Name{});
-        for (std::size_t i = 0; i < d.size; ++i) { computes = computes || d.layers[i].kind != LayerKind::flatten; }
-        if (d.error.empty() && !computes) {
-            d.error
-                << "a network without layers computes nothing; add one behind Input, for example Flatten, Linear<10>";
-        }
-        return d;
-    }();
-};
-
-/// What `verdict` asks for the sentence.
-template <class First, class... Layers>
-struct NetworkError {
-    static constexpr std::string_view error() { return Described<First, Layers...>::value.error.view(); }
-};
-
-}  // namespace detail
-
-/// A network: its input and its layers. Name it by deriving a struct, so that errors and symbols stay short:
-///
-///     struct Net : Sequential<Input<3, 32, 32>, Conv2d<32, Kernel<5>>, ReLU, Flatten, Linear<10>> {};
-///
-/// A network that does not close is exactly one compile error that names the layer, the sizes it met and the cure.
-/// The constants below hold without an instance; a network has no data: see Model.
-template <class First, class... Layers>
-struct Sequential {
-    // Both compilers print the name of the incomplete type, which is the sentence. Nothing else may mention a wrong
-    // network's description, so that this stays the only error.
-    static_assert(sizeof(decltype(verdict<detail::NetworkError<First, Layers...>>(
-                      pieces_of<detail::NetworkError<First, Layers...>>{}))) > 0);
-
-    using sequential_type = Sequential;
-    using layer_types = typename detail::Described<First, Layers...>::types;
-
-    /// The layers as they come, blocks flattened.
-    static constexpr const auto& description = detail::Described<First, Layers...>::value;
-    static constexpr std::size_t layer_count = description.size;
-
-    static constexpr Shape input_shape = description.layers[0].in.shape;
-    static constexpr Shape output_shape = description.signal.shape;
-    static constexpr int classes = output_shape.channels;
-
-    /// Number of trainable parameters, padding not counted.
-    static constexpr std::int64_t parameter_count = [] {
-        std::int64_t n = 0;
-        for (std::size_t i = 0; i < layer_count; ++i) { n += description.layers[i].parameter_count(); }
-        return n;
-    }();
-
-    /// Multiply-adds of one forward pass of one sample that meet real input, not padding.
-    static constexpr std::int64_t multiply_adds = [] {
-        std::int64_t n = 0;
-        for (std::size_t i = 0; i < layer_count; ++i) { n += description.layers[i].multiply_adds; }
-        return n;
-    }();
-
-    /// Output shape of layer `i`.
-    static constexpr Shape shape_after(std::size_t i) { return description.layers[i].out.shape; }
-};
-
-/// A type that derives from a Sequential.
-template <class Net>
-concept Network = requires { typename Net::sequential_type; } && std::derived_from<Net, typename Net::sequential_type>;
-
-namespace detail {
-
-/// A layer of a network: its type and its description.
-template <class Net, std::size_t I>
-struct LayerAt {
-    using type = typename TypeAt<I, typename Net::layer_types>::type;
-    static constexpr const LayerInfo& info = Net::description.layers[I];
-    static constexpr std::string_view key = Net::description.keys[I];
-};
-
-}  // namespace detail
-
-}  // namespace ctnn::inline CTNN_ISA
-
-// ---- ctnn/network/model.hpp
-// Parameters, buffers, the model that owns both, and the view of them that inference takes.
-
-namespace ctnn::inline CTNN_ISA {
-
-/// A seed, so that Model<Net>{Seed{42}} says what the number is.
-struct Seed {
-    std::uint64_t value = 0;
-};
-
-/// An arena with the layout of a network's parameters: the parameters themselves, their gradients, an optimizer's
-/// state. Padding between and inside tensors is zero and stays zero.
-template <Network Net, class T = float>
-class Parameters {
-  public:
-    using Layout = ParameterLayout<Net>;
-    static constexpr std::size_t size = static_cast<std::size_t>(Layout::size);
-    static constexpr std::size_t decayed = static_cast<std::size_t>(Layout::decayed);
-
-    Parameters() : values_(size) {}
-
-    [[nodiscard]] T* data() { return values_.data(); }
-    [[nodiscard]] const T* data() const { return values_.data(); }
-    [[nodiscard]] std::span<T> span() { return values_.span(); }
-    [[nodiscard]] std::span<const T> span() const { return values_.span(); }
-
-  private:
-    AlignedArray<T> values_;
-};
-
-/// Batch norm's running statistics: mean 0 and variance 1 at first.
-template <Network Net, class T = float>
-class Buffers {
-  public:
-    using Layout = ParameterLayout<Net>;
-
-    Buffers() : values_(static_cast<std::size_t>(Layout::buffer_size)) {
-        for (const BufferSlot& slot : Layout::buffers) {
-            for (int c = 0; c < slot.channels; ++c) {
-                values_[static_cast<std::size_t>(slot.variance_offset + c)] = T{1};
-            }
-        }
-    }
-
-    [[nodiscard]] T* data() { return values_.data(); }
-    [[nodiscard]] const T* data() const { return values_.data(); }
-    [[nodiscard]] std::span<T> span() { return values_.span(); }
-    [[nodiscard]] std::span<const T> span() const { return values_.span(); }
-
-    /// Training passes that moved the statistics: PyTorch's num_batches_tracked, the same for every layer.
-    std::int64_t batches_tracked = 0;
-
-  private:
-    AlignedArray<T> values_;
-};
-
-/// Parameters and buffers that somebody else owns: all that inference needs. Cheap to copy; any number of threads may
-/// use one at the same time.
-template <Network Net, class T = float>
-struct ModelView {
-    const T* parameters = nullptr;  ///< ParameterLayout<Net>::size elements
-    const T* buffers = nullptr;     ///< ParameterLayout<Net>::buffer_size elements
-};
-
-/// A network's numbers. Const in inference.
-template <Network Net, class T = float>
-class Model {
-  public:
-    using network_type = Net;
-    using value_type = T;
-    using Layout = ParameterLayout<Net>;
-
-    /// All parameters zero.
-    Model() = default;
-    /// Parameters as the layers say: PyTorch's defaults unless an option changes them. Each tensor draws from a stream
-    /// of its own.
-    explicit Model(Seed seed) { initialize(seed); }
-
-    void initialize(Seed seed) {
-        parameters_ = {};
-        buffers_ = {};
-        for (std::size_t i = 0; i < Layout::tensors; ++i) {
-            const ParameterSlot& slot = Layout::slots[i];
-            const WeightDims& d = slot.spec.dims;
-            Random random{seed.value, Stream::init, i};
-            d.for_canonical([&](std::int64_t stored) {
-                parameters_.data()[slot.offset + stored] =
-                    static_cast<T>(init_value(slot.spec.init, slot.spec.fan_in, slot.spec.fan_out, random));
-            });
-            if (slot.spec.init.kind == InitKind::dirac) { place_identity(d, parameters_.data() + slot.offset); }
-        }
-    }
-
-    [[nodiscard]] Parameters<Net, T>& parameters() { return parameters_; }
-    [[nodiscard]] const Parameters<Net, T>& parameters() const { return parameters_; }
-    [[nodiscard]] Buffers<Net, T>& buffers() { return buffers_; }
-    [[nodiscard]] const Buffers<Net, T>& buffers() const { return buffers_; }
-    [[nodiscard]] ModelView<Net, T> view() const { return {parameters_.data(), buffers_.data()}; }
-
-  private:
-    Parameters<Net, T> parameters_;
-    Buffers<Net, T> buffers_;
-};
-
-}  // namespace ctnn::inline CTNN_ISA
-
 // ---- ctnn/io/native.hpp
 // A model as a file that is used where it lies: the arenas themselves, mapped instead of read and converted.
 //
@@ -4802,467 +5831,6 @@ ModelInfo load_weights(const std::filesystem::path& path, Model<Net, T>& model) 
     State::read_arena(file, model.parameters().span());
     State::read_buffers(file, model.buffers());
     return info;
-}
-
-}  // namespace ctnn::inline CTNN_ISA
-
-// ---- ctnn/core/half.hpp
-// Numbers of half precision, for storage: IEEE 754's binary16, 11 significant bits, largest 65504, smallest 2⁻²⁴.
-
-namespace ctnn::inline CTNN_ISA {
-
-/// One number: sign, 5 bits of exponent, 10 of fraction. Nothing is computed with it.
-struct Half {
-    std::uint16_t bits = 0;
-};
-
-/// Rounds to the nearest, ties to even: |x| from 65520 on becomes infinite, below 2⁻¹⁴ the steps stay 2⁻²⁴. What is not
-/// a number stays so.
-constexpr Half to_half(float x) {
-    const auto bits = std::bit_cast<std::uint32_t>(x);
-    const std::uint32_t sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7FFFFFFFu;
-    const auto signed_half = [sign](std::uint32_t half) { return Half{static_cast<std::uint16_t>(sign | half)}; };
-    if (magnitude > 0x7F800000u) { return signed_half(0x7E00u | (magnitude >> 13 & 0x1FFu)); }
-    if (magnitude >= 0x47800000u) { return signed_half(0x7C00u); }
-    if (magnitude < 0x38800000u) {  // the steps of numbers from 0.5 on are 2⁻²⁴, too: their sum rounds as it must
-        return signed_half(std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3F000000u);
-    }
-    return signed_half((magnitude - 0x38000000u + 0x0FFFu + (magnitude >> 13 & 1u)) >> 13);
-}
-
-/// Exact.
-constexpr float to_float(Half half) {
-    const std::uint32_t sign = (half.bits & 0x8000u) << 16, shifted = (half.bits & 0x7FFFu) << 13;
-    // The exponents' biases differ by 112; the largest exponent, infinite or not a number, goes up as much again.
-    const std::uint32_t normal = shifted + (shifted >= 0x0F800000u ? 0x70000000u : 0x38000000u);
-    // A fraction that no leading 1 belongs to: behind one, without it.
-    const float small = std::bit_cast<float>(shifted + 0x38800000u) - 0x1p-14f;
-    return std::bit_cast<float>(sign | (shifted < 0x00800000u ? std::bit_cast<std::uint32_t>(small) : normal));
-}
-
-}  // namespace ctnn::inline CTNN_ISA
-
-// ---- ctnn/kernels/simd.hpp
-// The only file that includes xsimd: one small vector type over every instruction set, and plain scalars.
-//
-// Kernels ask a vector for its width and the machine for its number of registers, never for a particular instruction
-// set. What differs between releases of xsimd (8.1 to 14.3) is settled here.
-
-#if !defined(CTNN_FORCE_SCALAR)
-// GCC's own AVX-512 header warns of uninitialised operands that no instruction reads, wherever xsimd's exp is inlined.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-#include <xsimd/xsimd.hpp>
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
-#endif
-
-// Where xsimd knows no vector unit (x86 of 32 bits without SSE2, say), everything is as if scalars were asked for.
-#if defined(CTNN_FORCE_SCALAR) || defined(XSIMD_NO_SUPPORTED_ARCHITECTURE)
-#define CTNN_VECTORS 0
-#else
-#define CTNN_VECTORS 1
-#endif
-
-namespace ctnn::inline CTNN_ISA {
-
-/// Stands for 'no vector unit': vectors of one element. Selected by -DCTNN_FORCE_SCALAR, or where there is none.
-struct ScalarArch {};
-
-#if CTNN_VECTORS
-using DefaultArch = xsimd::default_arch;
-#else
-using DefaultArch = ScalarArch;
-#endif
-
-/// A vector of `width` elements of float or double. Loads and stores need no alignment.
-template <class T, class Arch = DefaultArch>
-struct Vec;
-
-template <class T>
-struct Vec<T, ScalarArch> {
-    static constexpr int width = 1;
-    static constexpr int registers = 16;
-    static constexpr int broadcast_registers = 0;
-    T v{};
-
-    static Vec load(const T* p) { return {*p}; }
-    static Vec load(const Half* p) { return {to_float(*p)}; }
-    static Vec load(const T* p, int count) { return {count > 0 ? *p : T{}}; }
-    static Vec load(const std::uint8_t* p) { return {static_cast<T>(*p)}; }
-    static Vec load(const std::uint8_t* p, int count) { return {count > 0 ? static_cast<T>(*p) : T{}}; }
-    static Vec broadcast(T x) { return {x}; }
-    void store(T* p) const { *p = v; }
-    void store(T* p, int count) const {
-        if (count > 0) { *p = v; }
-    }
-    void store(std::uint8_t* p, int count = 1) const {
-        if (count > 0) { *p = static_cast<std::uint8_t>(v); }
-    }
-    friend Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
-    friend Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
-    friend Vec operator*(Vec a, Vec b) { return {a.v * b.v}; }
-    friend Vec operator/(Vec a, Vec b) { return {a.v / b.v}; }
-    friend Vec fma(Vec a, Vec b, Vec c) { return {a.v * b.v + c.v}; }
-    friend Vec max(Vec a, Vec b) { return {a.v > b.v ? a.v : b.v}; }
-    friend Vec sqrt(Vec a) { return {std::sqrt(a.v)}; }
-    friend Vec exp(Vec a) { return {std::exp(a.v)}; }
-    friend Vec tanh(Vec a) { return {std::tanh(a.v)}; }
-    friend Vec pow(Vec a, Vec b) { return {std::pow(a.v, b.v)}; }
-    friend Vec where_bits(unsigned bits, Vec yes, Vec no) { return (bits & 1u) != 0 ? yes : no; }
-    friend Vec where_equal(Vec a, Vec b, Vec yes, Vec no) { return a.v == b.v ? yes : no; }
-    friend Vec where_greater(Vec a, Vec b, Vec yes, Vec no) { return a.v > b.v ? yes : no; }
-    friend Vec where_greater_or_nan(Vec a, Vec b, Vec yes, Vec no) { return a.v > b.v || a.v != a.v ? yes : no; }
-    friend T sum(Vec a) { return a.v; }
-};
-
-#if CTNN_VECTORS
-template <class T, class Arch>
-struct Vec {
-    using Batch = xsimd::batch<T, Arch>;
-    static constexpr int width = static_cast<int>(Batch::size);
-    /// Architectural vector registers: 32 with AVX-512 and 64-bit NEON, else 16.
-#if defined(__AVX512F__) || defined(__aarch64__)
-    static constexpr int registers = 32;
-#else
-    static constexpr int registers = 16;
-#endif
-    /// Those that the broadcast operand of a multiply-add takes: AVX-512's instructions read it from memory.
-    static constexpr int broadcast_registers = sizeof(Batch) == 64 ? 0 : 1;
-    Batch v;
-
-    static CTNN_ALWAYS_INLINE Vec load(const T* p) { return {Batch::load_unaligned(p)}; }
-    /// The first `count` elements, zeros behind them; reads nothing past them.
-    static CTNN_ALWAYS_INLINE Vec load(const T* p, int count) {
-#if defined(__AVX512F__)
-        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
-            return {Batch(_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1u), p))};
-        } else if constexpr (sizeof(Batch) == 64) {
-            return {Batch(_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << count) - 1u), p))};
-        }
-#endif
-        T part[width] = {};
-        for (int i = 0; i < width; ++i) {  // a bound that the compiler can see
-            if (i < count) { part[i] = p[i]; }
-        }
-        return load(part);
-    }
-    /// Widened, which is exact; of float vectors only.
-    static CTNN_ALWAYS_INLINE Vec load(const Half* p)
-        requires std::is_same_v<T, float>
-    {
-#if defined(__AVX512F__)
-        if constexpr (sizeof(Batch) == 64) {
-            return {Batch(_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))))};
-        }
-#endif
-#if defined(__F16C__)
-        if constexpr (sizeof(Batch) == 32) {
-            return {Batch(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
-        }
-#elif defined(__aarch64__)
-        if constexpr (sizeof(Batch) == 16) { return {Batch(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(&p->bits))))}; }
-#endif
-        T wide[width];
-        for (int i = 0; i < width; ++i) { wide[i] = to_float(p[i]); }
-        return load(wide);
-    }
-    /// Bytes as numbers: whole numbers from 0 to 255.
-    static CTNN_ALWAYS_INLINE Vec load(const std::uint8_t* p) {
-#if defined(__AVX512F__)
-        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
-            const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-            const auto all = static_cast<__mmask16>(-1);
-            return {Batch(_mm512_maskz_cvtepi32_ps(all, _mm512_maskz_cvtepu8_epi32(all, bytes)))};
-        }
-#endif
-#if defined(__AVX2__)
-        if constexpr (sizeof(Batch) == 32 && std::is_same_v<T, float>) {
-            const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
-            return {Batch(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)))};
-        }
-#endif
-        T wide[width];
-        for (int i = 0; i < width; ++i) { wide[i] = static_cast<T>(p[i]); }
-        return load(wide);
-    }
-    static CTNN_ALWAYS_INLINE Vec load(const std::uint8_t* p, int count) {
-        T part[width] = {};
-        for (int i = 0; i < width; ++i) {
-            if (i < count) { part[i] = static_cast<T>(p[i]); }
-        }
-        return load(part);
-    }
-    static CTNN_ALWAYS_INLINE Vec broadcast(T x) { return {Batch(x)}; }
-    CTNN_ALWAYS_INLINE void store(T* p) const { v.store_unaligned(p); }
-    /// The first `count` elements; nothing behind them is touched.
-    CTNN_ALWAYS_INLINE void store(T* p, int count) const {
-#if defined(__AVX512F__)
-        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
-            _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1u), v);
-            return;
-        } else if constexpr (sizeof(Batch) == 64) {
-            _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << count) - 1u), v);
-            return;
-        }
-#endif
-        T part[width];
-        store(part);
-        for (int i = 0; i < width; ++i) {
-            if (i < count) { p[i] = part[i]; }
-        }
-    }
-    /// The first `count` elements, whole numbers from 0 to 255, as bytes.
-    CTNN_ALWAYS_INLINE void store(std::uint8_t* p, int count = width) const {
-#if defined(__AVX512F__)
-        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
-            const auto all = static_cast<__mmask16>(-1);
-            if (count == width) {
-                const __m512i numbers = _mm512_maskz_cvttps_epi32(all, v);
-                _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_maskz_cvtepi32_epi8(all, numbers));
-                return;
-            }
-        }
-#endif
-        T part[width];
-        store(part);
-        for (int i = 0; i < width; ++i) {
-            if (i < count) { p[i] = static_cast<std::uint8_t>(part[i]); }
-        }
-    }
-    friend CTNN_ALWAYS_INLINE Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
-    friend CTNN_ALWAYS_INLINE Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
-    friend CTNN_ALWAYS_INLINE Vec operator*(Vec a, Vec b) { return {a.v * b.v}; }
-    friend CTNN_ALWAYS_INLINE Vec operator/(Vec a, Vec b) { return {a.v / b.v}; }
-    /// a·b + c, rounded once where the machine can. xsimd 8.1 has no native form for AVX-512: a product and a sum,
-    /// which clang does not contract across calls.
-    friend CTNN_ALWAYS_INLINE Vec fma(Vec a, Vec b, Vec c) {
-#if defined(__AVX512F__)
-        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
-            return {Batch(_mm512_fmadd_ps(a.v, b.v, c.v))};
-        } else if constexpr (sizeof(Batch) == 64) {
-            return {Batch(_mm512_fmadd_pd(a.v, b.v, c.v))};
-        }
-#endif
-        return {xsimd::fma(a.v, b.v, c.v)};
-    }
-    /// The larger; where one is no number, b on x86 and no number on ARM.
-    friend CTNN_ALWAYS_INLINE Vec max(Vec a, Vec b) {
-#if defined(__AVX512F__)
-        // The masked forms name their pass-through operand, where GCC 12's plain ones warn of an uninitialised one.
-        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
-            return {Batch(_mm512_mask_max_ps(a.v, static_cast<__mmask16>(-1), a.v, b.v))};
-        } else if constexpr (sizeof(Batch) == 64) {
-            return {Batch(_mm512_mask_max_pd(a.v, static_cast<__mmask8>(-1), a.v, b.v))};
-        }
-#endif
-#if XSIMD_VERSION_MAJOR >= 14  // which returns its first argument then, as std::max does
-        return {xsimd::max(b.v, a.v)};
-#else
-        return {xsimd::max(a.v, b.v)};
-#endif
-    }
-    friend CTNN_ALWAYS_INLINE Vec sqrt(Vec a) {
-#if defined(__AVX512F__)
-        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
-            return {Batch(_mm512_mask_sqrt_ps(a.v, static_cast<__mmask16>(-1), a.v))};
-        } else if constexpr (sizeof(Batch) == 64) {
-            return {Batch(_mm512_mask_sqrt_pd(a.v, static_cast<__mmask8>(-1), a.v))};
-        }
-#endif
-        return {xsimd::sqrt(a.v)};
-    }
-    friend CTNN_ALWAYS_INLINE Vec exp(Vec a) { return {xsimd::exp(a.v)}; }
-    friend CTNN_ALWAYS_INLINE Vec tanh(Vec a) { return {xsimd::tanh(a.v)}; }
-    friend CTNN_ALWAYS_INLINE Vec pow(Vec a, Vec b) {
-#if defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__) && !defined(__OPTIMIZE__)
-        // Without optimisation GCC's intrinsics are macros, with which xsimd 8.1's logarithm does not compile.
-        T powers[width], exponents[width];
-        a.store(powers);
-        b.store(exponents);
-        for (int i = 0; i < width; ++i) { powers[i] = std::pow(powers[i], exponents[i]); }
-        return load(powers);
-#else
-        return {xsimd::pow(a.v, b.v)};
-#endif
-    }
-    /// `yes` where the element's bit, from the lowest on, is 1, else `no`.
-    friend CTNN_ALWAYS_INLINE Vec where_bits(unsigned bits, Vec yes, Vec no) {
-#if defined(__AVX512F__)
-        if constexpr (sizeof(Batch) == 64 && std::is_same_v<T, float>) {
-            return {Batch(_mm512_mask_blend_ps(static_cast<__mmask16>(bits), no.v, yes.v))};
-        } else if constexpr (sizeof(Batch) == 64) {
-            return {Batch(_mm512_mask_blend_pd(static_cast<__mmask8>(bits), no.v, yes.v))};
-        }
-#endif
-        T chosen[width];
-        for (int i = 0; i < width; ++i) { chosen[i] = static_cast<T>((bits >> i) & 1u); }
-        return where_greater(load(chosen), broadcast(T{}), yes, no);
-    }
-    /// `yes` where a = b, else `no`.
-    friend CTNN_ALWAYS_INLINE Vec where_equal(Vec a, Vec b, Vec yes, Vec no) {
-        return {xsimd::select(a.v == b.v, yes.v, no.v)};
-    }
-    /// `yes` where a > b, else `no`.
-    friend CTNN_ALWAYS_INLINE Vec where_greater(Vec a, Vec b, Vec yes, Vec no) {
-        return {xsimd::select(a.v > b.v, yes.v, no.v)};
-    }
-    /// `yes` where a > b or a is no number, else `no`.
-    friend CTNN_ALWAYS_INLINE Vec where_greater_or_nan(Vec a, Vec b, Vec yes, Vec no) {
-        // Not a != a: xsimd 8.1 finds NaN neither equal nor unequal to NaN.
-        return {xsimd::select((a.v > b.v) || xsimd::isnan(a.v), yes.v, no.v)};
-    }
-    friend CTNN_ALWAYS_INLINE T sum(Vec a) {
-#if XSIMD_VERSION_MAJOR >= 9
-        return xsimd::reduce_add(a.v);
-#else
-        return xsimd::hadd(a.v);
-#endif
-    }
-};
-#endif
-
-/// Vectors in one channel block.
-template <class T, class Arch = DefaultArch>
-inline constexpr int vectors_per_block = block_size / Vec<T, Arch>::width;
-
-/// Calls f(offset, load, store) for every vector of `count` elements; the last may be a partial one. `load(p)` and
-/// `store(p, v)` touch only what exists; elements may be bytes.
-template <class T, class Arch = DefaultArch, class F>
-CTNN_ALWAYS_INLINE void for_vectors(std::ptrdiff_t count, F&& f) {
-    using V = Vec<T, Arch>;
-    std::ptrdiff_t i = 0;
-    for (; i + V::width <= count; i += V::width) {
-        f(i, [](const auto* p) { return V::load(p); }, [](auto* p, V v) { v.store(p); });
-    }
-    if (i < count) {
-        const int left = static_cast<int>(count - i);
-        f(i, [left](const auto* p) { return V::load(p, left); }, [left](auto* p, V v) { v.store(p, left); });
-    }
-}
-
-/// Stores a whole vector at an address that is a multiple of its size, past the caches where the machine can: for
-/// what is larger than they are. finish_streams() must follow before another thread reads.
-template <class T, class Arch>
-CTNN_ALWAYS_INLINE void stream(T* p, Vec<T, Arch> x) {
-#if CTNN_VECTORS && defined(__AVX512F__)
-    if constexpr (sizeof(x.v) == 64 && std::is_same_v<T, float>) { return _mm512_stream_ps(p, x.v); }
-#endif
-#if CTNN_VECTORS && defined(__AVX__)
-    if constexpr (sizeof(x.v) == 32 && std::is_same_v<T, float>) { return _mm256_stream_ps(p, x.v); }
-#endif
-    x.store(p);
-}
-CTNN_ALWAYS_INLINE void finish_streams() {
-#if CTNN_VECTORS && defined(__AVX__)
-    _mm_sfence();
-#endif
-}
-
-/// Asks for the cache line at `p`, which may be any address.
-CTNN_ALWAYS_INLINE void prefetch(const void* p) {
-#if defined(__GNUC__)
-    __builtin_prefetch(p);
-#else
-    static_cast<void>(p);
-#endif
-}
-
-constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
-
-}  // namespace ctnn::inline CTNN_ISA
-
-// ---- ctnn/kernels/elementwise.hpp
-// Activations and their derivatives, and the sums over pixels that biases and batch norm need.
-
-namespace ctnn::inline CTNN_ISA {
-
-enum class Activation : char { identity, relu, sigmoid, tanh };
-
-template <Activation A, class V>
-CTNN_ALWAYS_INLINE V activate(V x) {
-    using T = std::remove_cvref_t<decltype(sum(x))>;
-    if constexpr (A == Activation::relu) {
-        return max(V::broadcast(T{}), x);  // in this order a NaN stays one, as in PyTorch
-    } else if constexpr (A == Activation::sigmoid) {
-        const V one = V::broadcast(T{1});
-        return one / (one + exp(V::broadcast(T{}) - x));
-    } else if constexpr (A == Activation::tanh) {
-        return tanh(x);
-    } else {
-        return x;
-    }
-}
-
-/// gradient · derivative of the activation, from the activation's output y.
-template <Activation A, class V>
-CTNN_ALWAYS_INLINE V activation_gradient(V y, V gradient) {
-    using T = std::remove_cvref_t<decltype(sum(y))>;
-    if constexpr (A == Activation::relu) {
-        return where_greater(y, V::broadcast(T{}), gradient, V::broadcast(T{}));
-    } else if constexpr (A == Activation::sigmoid) {
-        return gradient * y * (V::broadcast(T{1}) - y);
-    } else if constexpr (A == Activation::tanh) {
-        return gradient * (V::broadcast(T{1}) - y * y);
-    } else {
-        return gradient;
-    }
-}
-
-/// y[i] = activation(x[i]); y may be x.
-template <Activation A, class T, class Arch = DefaultArch>
-void activate(const T* x, T* y, std::ptrdiff_t count) {
-    for_vectors<T, Arch>(count,
-                         [&](std::ptrdiff_t i, auto load, auto store) { store(y + i, activate<A>(load(x + i))); });
-}
-
-/// dx[i] = dy[i] · activation'(at output y[i]); dx may be dy or y.
-template <Activation A, class T, class Arch = DefaultArch>
-void activation_gradient(const T* y, const T* dy, T* dx, std::ptrdiff_t count) {
-    for_vectors<T, Arch>(count, [&](std::ptrdiff_t i, auto load, auto store) {
-        store(dx + i, activation_gradient<A>(load(y + i), load(dy + i)));
-    });
-}
-
-/// y[p, c] = activation(x[p, c] · scale[c] + shift[c]); y may be x.
-template <Activation A, class T, class Arch = DefaultArch>
-void scale_shift_activate(const T* x, const T* scale, const T* shift, T* y, int pixels, int channels) {
-    for (int p = 0; p < pixels; ++p) {
-        const std::ptrdiff_t at = std::ptrdiff_t{p} * channels;
-        for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
-            store(y + at + c, activate<A>(fma(load(x + at + c), load(scale + c), load(shift + c))));
-        });
-    }
-}
-
-/// sums[c] = Σ_p x[p, c].
-template <class T, class Arch = DefaultArch>
-void sum_pixels(const T* x, T* sums, int pixels, int channels) {
-    for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
-        auto total = Vec<T, Arch>::broadcast(T{});
-        for (int p = 0; p < pixels; ++p) { total = total + load(x + std::ptrdiff_t{p} * channels + c); }
-        store(sums + c, total);
-    });
-}
-
-/// out[c] = Σ_row rows[row, c] in row order, accumulated in double; rows lie `stride` elements apart. Not worth a copy
-/// for every number of channels.
-template <class T>
-CTNN_ONE_COPY void add_rows(const T* rows, std::ptrdiff_t stride, int count, int channels, T* out) {
-    constexpr int chunk = 64;
-    for (int first = 0; first < channels; first += chunk) {
-        double total[chunk] = {};
-        const int n = channels - first < chunk ? channels - first : chunk;
-        for (int row = 0; row < count; ++row) {
-            const T* from = rows + row * stride + first;
-            for (int c = 0; c < n; ++c) { total[c] += static_cast<double>(from[c]); }
-        }
-        for (int c = 0; c < n; ++c) { out[first + c] = static_cast<T>(total[c]); }
-    }
 }
 
 }  // namespace ctnn::inline CTNN_ISA
@@ -6387,6 +6955,7 @@ struct StageIO {
     const T *running_mean = nullptr, *running_variance = nullptr;
     T *next_running_mean = nullptr, *next_running_variance = nullptr;  ///< the same in training, where they move
     RandomKey random{};
+    NormSum norm_sum{};  ///< over the processes that share the batch
 };
 
 }  // namespace ctnn::inline CTNN_ISA
@@ -6742,224 +7311,6 @@ void apply_mask(const T* x, const std::uint8_t* bits, T* y, int pixels, int chan
     if (!per_channel) { return apply_mask(x, bits, y, std::ptrdiff_t{pixels} * channels, factor); }
     for (std::ptrdiff_t p = 0; p < pixels; ++p) {
         apply_mask(x + p * channels, bits, y + p * channels, std::ptrdiff_t{channels}, factor);
-    }
-}
-
-}  // namespace ctnn::inline CTNN_ISA
-
-// ---- ctnn/kernels/normalization.hpp
-// Batch norm's statistics and gradients, and local response norm.
-
-namespace ctnn::inline CTNN_ISA {
-
-/// Mean and sum of squared deviations of every channel over `pixels` pixels, in two passes over what is still in
-/// cache: moments[c] and moments[channels + c].
-template <class T, class Arch = DefaultArch>
-void pixel_moments(const T* x, T* moments, int pixels, int channels) {
-    using V = Vec<T, Arch>;
-    const V share = V::broadcast(T{1} / static_cast<T>(pixels));
-    for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
-        V total = V::broadcast(T{});
-        for (int p = 0; p < pixels; ++p) { total = total + load(x + std::ptrdiff_t{p} * channels + c); }
-        const V mean = total * share;
-        V squares = V::broadcast(T{});
-        for (int p = 0; p < pixels; ++p) {
-            const V d = load(x + std::ptrdiff_t{p} * channels + c) - mean;
-            squares = fma(d, d, squares);
-        }
-        store(moments + c, mean);
-        store(moments + channels + c, squares);
-    });
-}
-
-/// What batch norm of C channels keeps between its passes, each array padded to whole blocks:
-/// x̂ = (x − mean)·istd and y = x·scale + shift; in backward a = Σdy / N and b = Σ(dy·x̂) / N.
-template <class T>
-struct BatchNormVectors {
-    T *mean, *istd, *scale, *shift, *a, *b;
-
-    BatchNormVectors(T* base, int channels)
-        : mean{base},
-          istd{mean + padded(channels)},
-          scale{istd + padded(channels)},
-          shift{scale + padded(channels)},
-          a{shift + padded(channels)},
-          b{a + padded(channels)} {}
-    static constexpr int padded(int channels) { return ceil_div(channels, block_size) * block_size; }
-    static constexpr int size(int channels) { return 6 * padded(channels); }
-};
-
-/// Merges the moments of `rows` runs of pixels in fixed order (Chan, Golub and LeVeque 1979), in double, writes the
-/// vectors, and moves the running statistics as PyTorch does: unbiased variance, weight `momentum` on the new batch.
-/// `pixels(row)` is the number of pixels of a run.
-template <class T, class Pixels>
-void batch_norm_statistics(const T* moments, int rows, Pixels&& pixels, int channels, const T* weight, const T* bias,
-                           double eps, double momentum, BatchNormVectors<T> out, T* running_mean, T* running_variance) {
-    double count = 0;
-    for (int r = 0; r < rows; ++r) { count += pixels(r); }
-    for (int c = 0; c < channels; ++c) {
-        double mean = 0;
-        for (int r = 0; r < rows; ++r) {
-            mean += pixels(r) * static_cast<double>(moments[std::ptrdiff_t{r} * 2 * channels + c]);
-        }
-        mean /= count;
-        double squares = 0;
-        for (int r = 0; r < rows; ++r) {
-            const T* row = moments + std::ptrdiff_t{r} * 2 * channels;
-            const double d = static_cast<double>(row[c]) - mean;
-            squares += static_cast<double>(row[channels + c]) + pixels(r) * d * d;
-        }
-        const double istd = 1.0 / std::sqrt(squares / count + eps);
-        out.mean[c] = static_cast<T>(mean);
-        out.istd[c] = static_cast<T>(istd);
-        out.scale[c] = static_cast<T>(istd * static_cast<double>(weight[c]));
-        out.shift[c] = static_cast<T>(static_cast<double>(bias[c]) - mean * istd * static_cast<double>(weight[c]));
-        if (running_mean != nullptr) {
-            const double unbiased = squares / std::max(count - 1, 1.0);
-            running_mean[c] = static_cast<T>((1 - momentum) * static_cast<double>(running_mean[c]) + momentum * mean);
-            running_variance[c] =
-                static_cast<T>((1 - momentum) * static_cast<double>(running_variance[c]) + momentum * unbiased);
-        }
-    }
-}
-
-/// The vectors of inference, from running statistics.
-template <class T>
-void batch_norm_from_running(const T* running_mean, const T* running_variance, int channels, const T* weight,
-                             const T* bias, double eps, BatchNormVectors<T> out) {
-    for (int c = 0; c < channels; ++c) {
-        const double scale = static_cast<double>(weight[c]) / std::sqrt(static_cast<double>(running_variance[c]) + eps);
-        out.scale[c] = static_cast<T>(scale);
-        out.shift[c] = static_cast<T>(static_cast<double>(bias[c]) - static_cast<double>(running_mean[c]) * scale);
-    }
-}
-
-/// sums[c] = Σ dy and sums[channels + c] = Σ dy · x̂ over `pixels` pixels.
-template <class T, class Arch = DefaultArch>
-void batch_norm_sums(const T* x, const T* dy, BatchNormVectors<T> v, T* sums, int pixels, int channels) {
-    for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
-        auto plain = Vec<T, Arch>::broadcast(T{});
-        auto scaled = Vec<T, Arch>::broadcast(T{});
-        const auto mean = load(v.mean + c);
-        const auto istd = load(v.istd + c);
-        for (int p = 0; p < pixels; ++p) {
-            const std::ptrdiff_t at = std::ptrdiff_t{p} * channels + c;
-            const auto g = load(dy + at);
-            plain = plain + g;
-            scaled = fma(g, (load(x + at) - mean) * istd, scaled);
-        }
-        store(sums + c, plain);
-        store(sums + channels + c, scaled);
-    });
-}
-
-/// dx = scale · (dy − a − x̂ · b), with x̂ = (x − mean) · istd.
-template <class V>
-CTNN_ALWAYS_INLINE V batch_norm_gradient(V x, V dy, V mean, V istd, V scale, V a, V b) {
-    return scale * (dy - a - (x - mean) * istd * b);
-}
-/// The same for `pixels` pixels; dy may be null for zeros. dx may be x or dy.
-template <class T, class Arch = DefaultArch>
-void batch_norm_gradient(const T* x, const T* dy, BatchNormVectors<T> v, T* dx, int pixels, int channels) {
-    for (int p = 0; p < pixels; ++p) {
-        const std::ptrdiff_t row = std::ptrdiff_t{p} * channels;
-        for_vectors<T, Arch>(channels, [&](std::ptrdiff_t c, auto load, auto store) {
-            const auto gradient = dy != nullptr ? load(dy + row + c) : Vec<T, Arch>::broadcast(T{});
-            store(dx + row + c, batch_norm_gradient(load(x + row + c), gradient, load(v.mean + c), load(v.istd + c),
-                                                    load(v.scale + c), load(v.a + c), load(v.b + c)));
-        });
-    }
-}
-
-struct ResponseNormDims {
-    int channels, size;
-    double alpha, beta, k;
-    constexpr bool operator==(const ResponseNormDims&) const = default;
-
-    /// Channels before and behind that a sum reaches, and the length of a padded row of channels.
-    [[nodiscard]] constexpr int before() const { return size / 2; }
-    [[nodiscard]] constexpr int row() const { return channels + size - 1 + block_size; }
-    /// Elements of scratch that one pixel needs.
-    [[nodiscard]] constexpr int scratch() const { return 2 * (row() + block_size); }
-};
-
-/// base^−beta, by square roots for the paper's 3/4 and for 1/2 and 1.
-template <ResponseNormDims D, class V>
-CTNN_ALWAYS_INLINE V response_power(V base) {
-    using T = std::remove_cvref_t<decltype(sum(base))>;
-    const V one = V::broadcast(T{1});
-    if constexpr (D.beta == 0.75) {
-        const V root = sqrt(base);
-        return one / (root * sqrt(root));
-    } else if constexpr (D.beta == 0.5) {
-        return one / sqrt(base);
-    } else if constexpr (D.beta == 1.0) {
-        return one / base;
-    } else {
-        return pow(base, V::broadcast(static_cast<T>(-D.beta)));
-    }
-}
-
-namespace detail {
-
-/// k + alpha / size · Σ of squares around channel c, from a row of squares padded in front by before() zeros.
-template <ResponseNormDims D, class V, class T>
-CTNN_ALWAYS_INLINE V response_base(const T* squares, std::ptrdiff_t c) {
-    V total = V::load(squares + c);
-    for (int j = 1; j < D.size; ++j) { total = total + V::load(squares + c + j); }
-    return fma(total, V::broadcast(static_cast<T>(D.alpha / D.size)), V::broadcast(static_cast<T>(D.k)));
-}
-
-}  // namespace detail
-
-/// Local response norm of `pixels` pixels; y may be x. `scratch` has D.scratch() elements.
-template <ResponseNormDims D, class T, class Arch = DefaultArch>
-void response_norm(const T* x, T* y, int pixels, T* scratch) {
-    using V = Vec<T, Arch>;
-    std::fill_n(scratch, D.row(), T{});
-    for (int p = 0; p < pixels; ++p) {
-        const T* in = x + std::ptrdiff_t{p} * D.channels;
-        T* out = y + std::ptrdiff_t{p} * D.channels;
-        for_vectors<T, Arch>(D.channels, [&](std::ptrdiff_t c, auto load, auto store) {
-            store(scratch + D.before() + c, load(in + c) * load(in + c));
-        });
-        for_vectors<T, Arch>(D.channels, [&](std::ptrdiff_t c, auto load, auto store) {
-            store(out + c, load(in + c) * response_power<D>(detail::response_base<D, V>(scratch, c)));
-        });
-    }
-}
-
-/// Gradient of the local response norm: dx[c] = dy[c]·s[c]^−β − 2αβ/size · x[c] · Σ_j dy[j]·x[j]·s[j]^−β−1, the sum
-/// over the outputs j whose windows reach c; then through the activation whose output x is. dx may be dy or x.
-/// `scratch` has D.scratch() elements.
-template <ResponseNormDims D, Activation A, class T, class Arch = DefaultArch>
-void response_norm_gradient(const T* x, const T* dy, T* dx, int pixels, T* scratch) {
-    using V = Vec<T, Arch>;
-    T* squares = scratch;
-    T* ratios = scratch + D.row() + block_size;
-    std::fill_n(scratch, D.scratch(), T{});
-    // Output j sums inputs j − before … j + size − 1 − before, so input c reaches outputs c − (size − 1 − before) … c +
-    // before.
-    constexpr int front = D.size - 1 - D.before();
-    const V factor = V::broadcast(static_cast<T>(-2 * D.alpha * D.beta / D.size));
-    for (int p = 0; p < pixels; ++p) {
-        const T* in = x + std::ptrdiff_t{p} * D.channels;
-        const T* gradient = dy + std::ptrdiff_t{p} * D.channels;
-        T* out = dx + std::ptrdiff_t{p} * D.channels;
-        for_vectors<T, Arch>(D.channels, [&](std::ptrdiff_t c, auto load, auto store) {
-            store(squares + D.before() + c, load(in + c) * load(in + c));
-        });
-        for_vectors<T, Arch>(D.channels, [&](std::ptrdiff_t c, auto load, auto store) {
-            const V base = detail::response_base<D, V>(squares, c);
-            store(ratios + front + c, load(gradient + c) * load(in + c) * response_power<D>(base) / base);
-        });
-        for_vectors<T, Arch>(D.channels, [&](std::ptrdiff_t c, auto load, auto store) {
-            V total = V::load(ratios + c);
-            for (int j = 1; j < D.size; ++j) { total = total + V::load(ratios + c + j); }
-            const V power = response_power<D>(detail::response_base<D, V>(squares, c));
-            const V value = load(in + c);
-            store(out + c, activation_gradient<A>(value, fma(value * factor, total, load(gradient + c) * power)));
-        });
     }
 }
 
@@ -7598,7 +7949,7 @@ struct Stage {
                 io.rows, io.samples * bands,
                 [](int row) { return double{1} * (map_row(row % bands + 1) - map_row(row % bands)) * S.map.width; },
                 S.map.channels, io.norm_weight, io.norm_bias, S.eps, S.momentum, vectors(io), io.next_running_mean,
-                io.next_running_variance);
+                io.next_running_variance, io.norm_sum);
         } else if constexpr (whole) {
             head_all(io, weight, map_elements > 0 ? io.map : io.output, epilogue(io));
         }
@@ -7737,13 +8088,27 @@ struct Stage {
         }
     }
 
-    /// dγ and dβ, and their means a and b, from the samples' sums in order.
+    /// dγ and dβ from the samples' sums in order, and the means a and b of what backward sums up: over all processes
+    /// that share the batch, while dγ and dβ are this one's part.
     static void merge_norm_sums(const StageIO<T>& io) {
         const BatchNormVectors<T> v = vectors(io);
+        constexpr int channels = S.map.channels;
         const T count = static_cast<T>(io.samples) * static_cast<T>(S.map.pixels());
-        add_rows(io.rows, 2 * S.map.channels, io.samples, S.map.channels, io.norm_bias_gradient);
-        add_rows(io.rows + S.map.channels, 2 * S.map.channels, io.samples, S.map.channels, io.norm_weight_gradient);
-        for (int c = 0; c < S.map.channels; ++c) {
+        add_rows(io.rows, 2 * channels, io.samples, channels, io.norm_bias_gradient);
+        add_rows(io.rows + channels, 2 * channels, io.samples, channels, io.norm_weight_gradient);
+        if (io.norm_sum) {
+            double* const sums = io.norm_sum.memory;
+            std::copy_n(io.norm_bias_gradient, channels, sums);
+            std::copy_n(io.norm_weight_gradient, channels, sums + channels);
+            sums[2 * channels] = static_cast<double>(count);
+            io.norm_sum(channels);
+            for (int c = 0; c < channels; ++c) {
+                v.a[c] = static_cast<T>(sums[c] / sums[2 * channels]);
+                v.b[c] = static_cast<T>(sums[channels + c] / sums[2 * channels]);
+            }
+            return;
+        }
+        for (int c = 0; c < channels; ++c) {
             v.a[c] = io.norm_bias_gradient[c] / count;
             v.b[c] = io.norm_weight_gradient[c] / count;
         }
@@ -8113,6 +8478,9 @@ class Workspace {
     [[nodiscard]] int batch() const { return batch_; }
     [[nodiscard]] int threads() const { return threads_; }
     [[nodiscard]] std::span<std::byte> bytes() { return bytes_; }
+    /// How training passes sum batch norm's statistics over processes; {} is not at all, as at first.
+    [[nodiscard]] const NormSum& norm_sum() const { return norm_sum_; }
+    void set_norm_sum(const NormSum& sum) { norm_sum_ = sum; }
 
     /// Pointer to a buffer of the plan; null when the plan has none.
     template <class U = T>
@@ -8153,6 +8521,7 @@ class Workspace {
     int batch_, threads_;
     AlignedArray<std::byte> own_;
     std::span<std::byte> bytes_;
+    NormSum norm_sum_;
 };
 
 }  // namespace ctnn::inline CTNN_ISA
@@ -8208,6 +8577,7 @@ StageIO<typename PlanType::value_type> stage_io(Workspace<PlanType>& workspace,
     io.transposed = workspace.at(S, Slot::transposed);
     io.scratch = workspace.scratch();
     io.scratch_stride = PlanType::thread_bytes / sizeof(T);
+    io.norm_sum = workspace.norm_sum();
     constexpr HeadOffsets head = head_offsets<Layout>(spec);
     if constexpr (head.weight >= 0) { io.weight = model.parameters + head.weight; }
     if constexpr (head.bias >= 0) { io.bias = model.parameters + head.bias; }
@@ -8394,143 +8764,6 @@ bool all_finite(std::span<const T> x, int threads = default_threads()) {
     return std::isfinite(sum_of_squares(x, threads)) ||
            std::all_of(x.begin(), x.end(), [](T v) { return std::isfinite(v); });
 }
-
-}  // namespace ctnn::inline CTNN_ISA
-
-// ---- ctnn/train/targets.hpp
-// What a loss compares a network's output with, and what it returns.
-
-namespace ctnn::inline CTNN_ISA {
-
-/// Classes of a batch: one a sample or, where two images are mixed, two, of which the first has the share `mix`
-/// (mixup; Zhang et al. 2018). Views of what somebody else owns.
-struct Labels {
-    std::span<const std::int32_t> first;
-    std::span<const std::int32_t> second{};  ///< of the size of `first`, or empty
-    double mix = 1.0;                        ///< in [0, 1]; used where there are second labels
-
-    Labels() = default;
-    template <class Classes>
-        requires std::convertible_to<const Classes&, std::span<const std::int32_t>>
-    Labels(const Classes& classes, std::span<const std::int32_t> others = {}, double share = 1.0)  // NOLINT: implicit
-        : first{classes}, second{others}, mix{share} {}
-
-    [[nodiscard]] std::size_t size() const { return first.size(); }
-    [[nodiscard]] bool mixed() const { return !second.empty(); }
-    /// Samples [begin, begin + count).
-    [[nodiscard]] Labels part(std::size_t begin, std::size_t count) const {
-        return {first.subspan(begin, count), mixed() ? second.subspan(begin, count) : second, mix};
-    }
-    /// The label with the larger share: the one to be recognised.
-    [[nodiscard]] std::int32_t main(std::size_t sample) const {
-        return mixed() && mix < 0.5 ? second[sample] : first[sample];
-    }
-};
-
-namespace detail {
-
-/// What is not a number is so without a sign, which processors set as they like.
-inline double ratio(double part, double whole) {
-    const double r = part / whole;
-    return std::isnan(r) ? std::numeric_limits<double>::quiet_NaN() : r;
-}
-
-}  // namespace detail
-
-/// Sums over samples: the losses, how many were classified correctly (ties: the lower class), how many there were.
-struct LossSum {
-    double loss_sum = 0.0;
-    std::int64_t correct = 0;
-    std::int64_t count = 0;
-    double weight = 0.0;  ///< what loss_sum is divided by: count, or with class weights the sum of the labels' weights
-
-    /// Per sample; NaN over none.
-    [[nodiscard]] double mean() const { return detail::ratio(loss_sum, weight); }
-    [[nodiscard]] double accuracy() const {
-        return detail::ratio(static_cast<double>(correct), static_cast<double>(count));
-    }
-
-    LossSum& operator+=(const LossSum& other) {
-        loss_sum += other.loss_sum;
-        correct += other.correct;
-        count += other.count;
-        weight += other.weight;
-        return *this;
-    }
-    bool operator==(const LossSum&) const = default;
-};
-
-/// Index of the largest number; among equals the first.
-template <class T>
-int argmax(std::span<const T> row) {
-    std::size_t best = 0;
-    for (std::size_t i = 1; i < row.size(); ++i) {
-        if (row[i] > row[best]) { best = i; }
-    }
-    return static_cast<int>(best);
-}
-
-namespace detail {
-
-/// Number of rows of `classes` numbers. Throws ArgumentError where the size is no multiple.
-inline std::size_t rows_of(std::size_t size, int classes) {
-    if (classes < 1 || size % static_cast<std::size_t>(classes) != 0) {
-        raise<ArgumentError>({size, " logits are no whole number of rows of ", classes, " classes"});
-    }
-    return size / static_cast<std::size_t>(classes);
-}
-
-/// Throws ArgumentError unless there is one label a row, each in [0, classes), and as many second ones where there
-/// are any.
-inline void check_labels(std::size_t rows, const Labels& labels, int classes) {
-    const auto check = [&](std::span<const std::int32_t> list) {
-        if (list.size() != rows) {
-            raise(
-                ArgumentError(std::to_string(list.size()) + " labels for " + std::to_string(rows) + " rows of logits"));
-        }
-        for (std::size_t i = 0; i < rows; ++i) {
-            if (list[i] < 0 || list[i] >= classes) {
-                raise<ArgumentError>({"label of sample ", i, " is ", list[i], ", expected 0 to ", classes - 1});
-            }
-        }
-    };
-    check(labels.first);
-    if (!labels.mixed()) { return; }
-    check(labels.second);
-    if (!(labels.mix >= 0.0 && labels.mix <= 1.0)) {
-        raise<ArgumentError>({"the share of mixed labels is ", labels.mix, ", expected 0 to 1"});
-    }
-}
-
-/// Throws ArgumentError unless a gradient is empty or of its output's size.
-inline void check_gradient(std::size_t gradient, std::size_t outputs) {
-    if (gradient != 0 && gradient != outputs) {
-        raise<ArgumentError>({"the gradient has ", gradient, " elements, the logits ", outputs});
-    }
-}
-
-/// Below this many logits a row loop stays on the calling thread: starting the others would take longer.
-inline constexpr std::size_t parallel_logits = 4096;
-inline int threads_for(std::size_t logits, int threads) { return logits >= parallel_logits ? threads : 1; }
-
-/// Σ of row(i) over `rows` rows: chunks depend on the number of rows alone, and their sums are added in order.
-template <class Row>
-LossSum sum_rows(std::size_t rows, int threads, Row&& row) {
-    std::array<LossSum, 128> partial{};
-    const std::size_t chunk = (rows + partial.size() - 1) / partial.size();
-    const auto chunks = chunk == 0 ? 0 : static_cast<int>((rows + chunk - 1) / chunk);
-    parallel_for(chunks, threads, [&](int c, int) {
-        const std::size_t begin = static_cast<std::size_t>(c) * chunk;
-        LossSum sum;
-        for (std::size_t i = begin; i < std::min(begin + chunk, rows); ++i) { sum += row(i); }
-        partial[static_cast<std::size_t>(c)] = sum;
-    });
-    LossSum total;
-    for (const LossSum& sum : partial) { total += sum; }
-    return total;
-}
-
-}  // namespace detail
 
 }  // namespace ctnn::inline CTNN_ISA
 
@@ -9773,6 +10006,9 @@ struct TrainerSettings {
     /// Steps in a row that may be skipped because their loss or gradients are not finite, as PyTorch's GradScaler does;
     /// the next one fails. 0: the first fails.
     int skip_nonfinite = 0;
+    /// Whether batch norm takes its statistics from the passes of all ranks together (torch.nn.SyncBatchNorm) instead
+    /// of each rank's own, of which the running statistics are the mean. Nothing where there is one process.
+    bool sync_batch_norm = false;
 
     /// Throws ArgumentError that names the first setting outside its range.
     void validate() const {
@@ -9788,15 +10024,17 @@ struct TrainerSettings {
         detail::require_setting("trainer", "clip_norm", clip_norm);
         detail::require_setting("trainer", "ema_decay", ema_decay, 1.0);
     }
-    /// Samples in a pass.
-    [[nodiscard]] int pass_size() const {
-        return micro_batch > 0 && micro_batch < batch_size ? micro_batch : batch_size;
+    /// Samples in a pass, of a rank where there are several.
+    [[nodiscard]] int pass_size(int ranks = 1) const {
+        const int share = (batch_size - 1) / ranks + 1;
+        return micro_batch > 0 && micro_batch < share ? micro_batch : share;
     }
 };
 
 /// Whether files of ctnn have not always had this key: where it is missing, they were written with its default.
 inline bool is_later_key(std::string_view key) {
-    return key == "skip_nonfinite" || key == "skipped" || key == "epoch_skipped" || key == "skipped_in_a_row";
+    return key == "skip_nonfinite" || key == "sync_batch_norm" || key == "skipped" || key == "epoch_skipped" ||
+           key == "skipped_in_a_row";
 }
 
 /// Calls f(key, value) for every setting that the loss and the optimizer at hand have, values being those that
@@ -9842,6 +10080,7 @@ void for_each_setting(Settings& s, F&& f) {
     f("ema_every", s.ema_every);
     f("lr_scales", s.lr_scales);
     f("skip_nonfinite", s.skip_nonfinite);
+    f("sync_batch_norm", s.sync_batch_norm);
     f("schedule", s.schedule.kind);
     f("lr", s.schedule.lr);
     f("epochs", s.schedule.epochs);
@@ -9886,23 +10125,37 @@ struct LossError {
 
 /// Trains a model that the caller owns. Everything is allocated here; a step allocates nothing.
 ///
+/// Ranks of a communicator other than SingleProcess train one model together: all do the same, each with its share of
+/// every batch. The settings' batch_size is that of all shares together, micro_batch that of a rank's pass. Gradients
+/// are summed over the ranks while backward goes on, losses and norms are of the whole batch, and so every rank makes
+/// the same step: that of one process with the whole batch but for rounding, where batch norm is synchronised or there
+/// is none (Li et al. 2020, arXiv:2006.15704).
+///
 /// Throws ArgumentError for settings outside their ranges, and for those that do not fit the network.
-template <Network Net, class T = float>
+template <Network Net, class T = float, distributed::Communicator Comm = distributed::SingleProcess>
 class Trainer {
     static_assert(sizeof(decltype(verdict<detail::LossError<Net>>(pieces_of<detail::LossError<Net>>{}))) > 0);
 
   public:
     Trainer(Model<Net, T>& model, const TrainerSettings& settings, int threads = default_threads())
+        requires std::same_as<Comm, distributed::SingleProcess>
+        : Trainer{model, settings, threads, distributed::alone} {}
+    /// One of the ranks of `comm`, which outlives the trainer.
+    Trainer(Model<Net, T>& model, const TrainerSettings& settings, int threads, Comm& comm)
         : model_{model},
           settings_{checked(settings)},
+          ranks_{comm, settings.sync_batch_norm},
           optimizer_{settings.optimizer},
           places_(static_cast<std::size_t>(settings.batch_size)),
-          workspace_{settings.pass_size(), threads} {
+          workspace_{settings.pass_size(comm.size()), threads} {
         std::iota(places_.begin(), places_.end(), 0u);
-        if (settings.pass_size() < settings.batch_size) { pass_gradients_.emplace(); }
+        if (passes_of(places_.size()) > 1) { pass_gradients_.emplace(); }
         if (settings.ema_decay > 0.0) { average_.emplace(model); }
+        workspace_.set_norm_sum(ranks_.norm_sum());
         check_passes(places_.size());
     }
+    Trainer(const Trainer&) = delete;
+    Trainer& operator=(const Trainer&) = delete;
     Trainer(Model<Net, T>& model, const Loss& loss, const Optimizer& optimizer, const Schedule& schedule,
             int batch_size = 128, Seed seed = {}, int threads = default_threads())
         : Trainer(model, TrainerSettings{loss, optimizer, schedule, batch_size, seed.value}, threads) {}
@@ -9910,6 +10163,9 @@ class Trainer {
     /// One step on the samples at `images` ([sample][row][column][channel]) with learning rate `lr`. `ids` key dropout;
     /// where they are null, the place in the batch and the step do. Throws ArgumentError for more samples than the
     /// batch size, a label that is none, or a single value a channel where batch norm needs two.
+    ///
+    /// Of ranks, each gives its share of the batch, as shard_of cuts it, which may be empty; the result is of the
+    /// whole.
     ///
     /// Where the loss, the running statistics or, if it is taken, the gradient norm is not finite, the step is skipped,
     /// as long as settings().skip_nonfinite allows: all but the progress stays as it was. Otherwise it throws
@@ -9935,6 +10191,7 @@ class Trainer {
     template <class AfterStep>
     StepResult train_epoch(BatchLoader& loader, AfterStep&& after_step) {
         loader.require_shape(Net::input_shape);
+        loader.require_rank(ranks_.ranks().rank(), ranks_.ranks().size());
         const auto batch_size = static_cast<std::size_t>(loader.options().batch_size);
         for (const std::size_t n : {std::min(loader.samples(), batch_size), loader.samples() % batch_size}) {
             if (n > 0) { check_passes(n); }
@@ -9993,6 +10250,14 @@ class Trainer {
     [[nodiscard]] const Parameters<Net, T>& gradients() const { return gradients_; }
     /// Continues a run from there; model, average and optimizer have been restored.
     void resume_at(const TrainerProgress& progress) { progress_ = progress; }
+    /// Makes the model, its average, the optimizer's state and the progress of every rank those of the first. To be
+    /// called before the first step, and where the first rank's have been restored.
+    void synchronize() {
+        ranks_.share(model_);
+        if (average_) { ranks_.share(*average_); }
+        for (Parameters<Net, T>& arena : optimizer_.arenas()) { ranks_.share(arena.span()); }
+        ranks_.share_value(progress_);
+    }
 
   private:
     using TrainPlan = Training<Net, T>;
@@ -10025,13 +10290,35 @@ class Trainer {
     }
     /// Steps that moved the model.
     [[nodiscard]] std::int64_t updates() const { return progress_.step - progress_.skipped; }
-    /// Passes of nearly equal sizes, of which a step of so many samples consists.
+    /// Passes of nearly equal sizes, of which a step of so many samples consists, on every rank.
     [[nodiscard]] std::size_t passes_of(std::size_t samples) const {
         const auto most = static_cast<std::size_t>(workspace_.batch());
-        return (samples + most - 1) / most;
+        return (ranks_.largest_share(samples) + most - 1) / most;
     }
+    /// Throws ArgumentError where batch norm cannot be trained by the passes of a batch.
     void check_passes(std::size_t samples) const {
-        detail::check_norms<Net>(static_cast<int>(samples / passes_of(samples)));
+        const std::size_t passes = passes_of(samples), fewest = ranks_.smallest_share(samples) / passes,
+                          most = (ranks_.largest_share(samples) + passes - 1) / passes;
+        if (ranks_.sync_norms()) {
+            if (fewest < 1) {
+                raise<ArgumentError>({"synchronised batch norm: a batch of ", samples, " samples in ", passes,
+                                      " passes on each of ", ranks_.ranks().size(),
+                                      " ranks, expected at least one sample in each; change the batch size, or drop "
+                                      "the last batch"});
+            }
+        } else if (fewest <= 1 && most >= 1) {
+            detail::check_norms<Net>(1);
+        }
+    }
+    void check_size(std::size_t samples, std::size_t share) const {
+        if (samples < 1 || samples > places_.size()) {
+            raise<ArgumentError>(
+                {"a batch of ", samples, " samples; expected 1 to ", places_.size(), ", the trainer's batch size"});
+        }
+        if (share > ranks_.largest_share(samples)) {
+            raise<ArgumentError>({"a share of ", share, " of a batch of ", samples, " samples; expected at most ",
+                                  ranks_.largest_share(samples), " on each of ", ranks_.ranks().size(), " ranks"});
+        }
     }
     static TrainerSettings checked(const TrainerSettings& settings) {
         settings.validate();
@@ -10040,16 +10327,17 @@ class Trainer {
         return settings;
     }
 
-    StepResult step_to(const T* images, const Targets& targets, std::size_t samples, const std::uint32_t* ids,
-                       double lr) {
-        if (samples < 1 || samples > places_.size()) {
-            raise<ArgumentError>(
-                {"a batch of ", samples, " samples; expected 1 to ", places_.size(), ", the trainer's batch size"});
-        }
-        check_passes(samples);
+    StepResult step_to(const T* images, Targets targets, std::size_t samples, const std::uint32_t* ids, double lr) {
+        const auto whole = ranks_.whole(samples, targets.divisor);
+        check_size(whole.samples, samples);
+        check_passes(whole.samples);
+        targets.divisor = whole.divisor;
         // Samples without ids are told apart by the step, so that no two steps draw the same masks.
         const auto drawn = static_cast<std::uint32_t>(ids != nullptr ? progress_.epoch : progress_.step);
-        const Pass all{images, targets, 0, samples, {settings_.seed, drawn, ids != nullptr ? ids : places_.data()}};
+        if (ids == nullptr) {
+            ids = places_.data() + shard_of(whole.samples, ranks_.ranks().rank(), ranks_.ranks().size()).begin;
+        }
+        const Pass all{images, targets, 0, samples, {settings_.seed, drawn, ids}};
         if (average_ && progress_.step == 0) { *average_ = model_; }
         buffers_before_ = model_.buffers();
         StepResult result;
@@ -10059,28 +10347,41 @@ class Trainer {
         const bool normed = settings_.clip_norm > 0.0 || settings_.skip_nonfinite > 0 ||
                             std::holds_alternative<Lars>(settings_.optimizer);
 
-        const std::size_t passes = passes_of(samples);
+        const std::size_t passes = passes_of(whole.samples);
+        std::optional<Pass> failed;
         for (std::size_t i = 0; i < passes; ++i) {
             const std::size_t begin = samples * i / passes, end = samples * (i + 1) / passes;
             const Pass pass = all.part(begin, end - begin);
-            const LossSum loss = forward_and_loss(pass, {workspace_, pass.samples(), false});
-            if (!std::isfinite(loss.loss_sum)) {
-                return give_up(lr, "loss is", [&] { return source_of(all, search(pass)); });
+            const Gathering gathering{i > 0, i + 1 == passes, normed && ranks_.alone() ? &numbers.squares : nullptr};
+            if (pass.count == 0) {
+                without_samples(gathering);
+                continue;
             }
+            const LossSum loss = forward_and_loss(pass, {workspace_, pass.samples(), false});
             result.loss += loss;
+            if (!std::isfinite(loss.loss_sum)) {
+                failed.emplace(pass);
+                if (ranks_.alone()) { break; }  // others wait for this rank's gradients
+            }
             backward(model_, pass.input(), pass.samples(), workspace_, i == 0 ? gradients_ : *pass_gradients_,
-                     [&](int time) { gather(time, i > 0, normed && end == samples ? &numbers.squares : nullptr); });
+                     [&](int time) { gather(time, gathering); });
+        }
+        ranks_.finish(result.loss, model_.buffers(), static_cast<double>(samples) / static_cast<double>(whole.samples));
+        if (!std::isfinite(result.loss.loss_sum)) {
+            return give_up(all, lr, "loss is",
+                           [&] { return failed ? source_of(all, search(*failed)) : std::string{"of another rank"}; });
         }
         if (!all_finite<T>(model_.buffers().span(), 1)) {
-            return give_up(lr, "running statistics are", [&] {
+            return give_up(all, lr, "running statistics are", [&] {
                 return source_of(all, "the first that are not: " +
                                           detail::first_statistics_not_finite<Net, T>(model_.buffers().data()));
             });
         }
         if (normed) {
+            if (!ranks_.alone()) { numbers.squares = tensor_squares<Net, T>(gradients_, workspace_.threads()); }
             result.gradient_norm = numbers.gradient_norm();
             if (!std::isfinite(result.gradient_norm)) {
-                return give_up(lr, "gradient norm is", [&] {
+                return give_up(all, lr, "gradient norm is", [&] {
                     const std::string gradient = bad_gradient(numbers);
                     return source_of(all, gradient.empty() ? "every gradient is" : gradient);
                 });
@@ -10113,16 +10414,33 @@ class Trainer {
                                     gradient, threads, targets.divisor);
     }
 
+    /// What becomes of a pass's gradients.
+    struct Gathering {
+        bool adds, last;              ///< whether they are added to the passes' before, and the last ones to be
+        TensorNumbers<Net>* squares;  ///< where sums of squares are to go, of the last pass's, or null
+    };
     /// Behind each stage of a backward pass, while that stage's gradients are in cache: adds those of a later pass to
-    /// the sum, and takes sums of squares where asked. Not worth a copy for every stage.
-    CTNN_ONE_COPY void gather(int time, bool add, TensorNumbers<Net>* squares) {
+    /// the sum, and when that is complete takes sums of squares where asked, and starts to sum it over the ranks. Not
+    /// worth a copy for every stage.
+    CTNN_ONE_COPY void gather(int time, const Gathering& what) {
         const StageSpec& stage = TrainPlan::StageList::at(static_cast<std::size_t>(TrainPlan::end_time - time));
         for (std::size_t i = 0; i < ParameterLayout<Net>::tensors; ++i) {
             const ParameterSlot& slot = ParameterLayout<Net>::slots[i];
             if (slot.layer < stage.begin || slot.layer >= stage.end) { continue; }
             const std::span<T> sum = tensor_of(gradients_, slot);
-            if (add) { add_to<T>(sum, tensor_of(*pass_gradients_, slot), workspace_.threads()); }
-            if (squares != nullptr) { (*squares)[i] = sum_of_squares<T>(sum, workspace_.threads()); }
+            if (what.adds) { add_to<T>(sum, tensor_of(*pass_gradients_, slot), workspace_.threads()); }
+            if (!what.last) { continue; }
+            if (what.squares != nullptr) { (*what.squares)[i] = sum_of_squares<T>(sum, workspace_.threads()); }
+            ranks_.start(gradients_.span(), slot);
+        }
+        if (what.last && stage.begin == 0) { ranks_.start_rest(gradients_.span()); }
+    }
+    /// A pass of a rank whose share is smaller than the number of passes: its gradients are zero.
+    void without_samples(const Gathering& what) {
+        if (!what.adds) { gradients_ = {}; }
+        ++model_.buffers().batches_tracked;
+        for (std::size_t s = TrainPlan::stage_count; s-- > 0;) {
+            gather(TrainPlan::backward_time(s), {false, what.last, what.squares});
         }
     }
 
@@ -10137,9 +10455,9 @@ class Trainer {
 
     /// Skips a step or, where that is not allowed, ends it.
     template <class Where>
-    StepResult give_up(double lr, const char* what, Where&& where) {
+    StepResult give_up(const Pass& all, double lr, const char* what, Where&& where) {
         if (progress_.skipped_in_a_row >= settings_.skip_nonfinite) {
-            const std::string place = where();
+            const std::string place = ranks_.one_text(where(), !all_finite(input_of(all), workspace_.threads()));
             model_.buffers() = buffers_before_;
             not_finite(what, place);
         }
@@ -10156,7 +10474,9 @@ class Trainer {
     /// The first output of a pass that is not finite.
     std::string search(const Pass& pass) {
         detail::FiniteWatch<TrainPlan> watch{workspace_, pass.samples(), true};
+        workspace_.set_norm_sum({});  // the other ranks do not search
         forward(model_, pass.input(), pass.samples(), workspace_, pass.key, watch);
+        workspace_.set_norm_sum(ranks_.norm_sum());
         return watch.found();
     }
     /// The first gradient that is not finite, of those that move something.
@@ -10165,11 +10485,14 @@ class Trainer {
             detail::first_not_finite<Net, T>(gradients_.data(), workspace_.threads(), &numbers.lr_scale);
         return name.empty() ? "" : "the first gradient that is not: " + name;
     }
+    static std::span<const T> input_of(const Pass& pass) {
+        return {pass.input(), pass.count * static_cast<std::size_t>(Net::input_shape.size())};
+    }
     /// With what was found, whence it may come; unless parameters are what it has come to.
     [[nodiscard]] std::string source_of(const Pass& all, const std::string& found, bool parameters = true) const {
-        const std::uint32_t* const ids = all.key.ids == places_.data() ? nullptr : all.key.ids;
-        const std::span<const T> input{all.images, all.count * static_cast<std::size_t>(Net::input_shape.size())};
-        return detail::not_finite_source<Net>(found, input, all.targets.values, ids,
+        const bool places = all.key.ids >= places_.data() && all.key.ids < places_.data() + places_.size();
+        const std::uint32_t* const ids = places ? nullptr : all.key.ids;
+        return detail::not_finite_source<Net>(found, input_of(all), all.targets.values, ids,
                                               parameters ? model_.parameters().data() : nullptr, workspace_.threads());
     }
     [[noreturn]] void not_finite(const char* what, const std::string& where) const {
@@ -10181,6 +10504,7 @@ class Trainer {
     Model<Net, T>& model_;
     TrainerSettings settings_;
     TrainerProgress progress_;
+    distributed::DataParallel<Net, T, Comm> ranks_;
     OptimizerState<Net, T> optimizer_;
     Parameters<Net, T> gradients_;
     std::optional<Parameters<Net, T>> pass_gradients_;  // of a pass behind the first, where a step has several
@@ -10267,7 +10591,8 @@ template <Network Net, class T>
 struct TrainerPrefixes {
     std::vector<std::string> states, arenas{""}, buffers{""};
 
-    explicit TrainerPrefixes(const Trainer<Net, T>& trainer) {
+    template <class Comm>
+    explicit TrainerPrefixes(const Trainer<Net, T, Comm>& trainer) {
         for (const std::string_view name : trainer.optimizer().names()) { states.push_back(std::string{name} + "."); }
         arenas.insert(arenas.end(), states.begin(), states.end());
         if (trainer.settings().ema_decay > 0.0) {
@@ -10282,10 +10607,10 @@ struct TrainerPrefixes {
 /// Writes parameters, running statistics, the optimizer's state, the averaged model, progress and all settings of a
 /// trainer, atomically, and `further` settings of the caller's, such as the loader's. The bytes hold no time, path
 /// or number of threads. Throws FileError.
-template <Network Net, class T>
-void save_trainer(const std::filesystem::path& path, const Trainer<Net, T>& trainer,
+template <Network Net, class T, class Comm>
+void save_trainer(const std::filesystem::path& path, const Trainer<Net, T, Comm>& trainer,
                   const SafetensorsMetadata& further = {}) {
-    const detail::TrainerPrefixes prefixes{trainer};
+    const detail::TrainerPrefixes<Net, T> prefixes{trainer};
     StateDict<Net, T> state;
     state.add_arena(trainer.model().parameters().span());
     state.add_buffers(trainer.model().buffers());
@@ -10316,8 +10641,8 @@ inline TrainerSettings load_trainer_settings(const std::filesystem::path& path) 
 
 /// Restores what save_trainer wrote into a trainer of the same network and settings, and with the same `further`
 /// settings. Throws FileError, naming the first difference, and then changes nothing.
-template <Network Net, class T>
-void load_trainer(const std::filesystem::path& path, Trainer<Net, T>& trainer,
+template <Network Net, class T, class Comm>
+void load_trainer(const std::filesystem::path& path, Trainer<Net, T, Comm>& trainer,
                   const SafetensorsMetadata& further = {}) {
     using State = StateDict<Net, T>;
     const std::vector<std::byte> bytes = read_file(path);
@@ -10348,7 +10673,7 @@ void load_trainer(const std::filesystem::path& path, Trainer<Net, T>& trainer,
         if (file.find_metadata(setting.first) == nullptr && std::ranges::count(defaults, setting) != 0) { continue; }
         reader.expect(setting.first.c_str(), setting.second);
     }
-    const detail::TrainerPrefixes prefixes{trainer};
+    const detail::TrainerPrefixes<Net, T> prefixes{trainer};
     for (const std::string& prefix : prefixes.arenas) { State::check_arena(file, prefix); }
     for (const std::string& prefix : prefixes.buffers) { State::check_buffers(file, prefix); }
     State::check_known(file, prefixes.arenas, prefixes.buffers);
@@ -12196,6 +12521,16 @@ class Metrics {
         losses_ += other.losses_;
     }
 
+    /// Becomes the sum over the ranks of a distributed::Communicator, on all of them.
+    template <class Comm>
+    void all_reduce(Comm& comm) {
+        std::vector<double> numbers;  // counts below 2⁵³ are exact
+        for_each([&](auto& value) { numbers.push_back(static_cast<double>(value)); });
+        comm.all_reduce(std::span{numbers});
+        std::size_t next = 0;
+        for_each([&](auto& value) { value = static_cast<std::remove_reference_t<decltype(value)>>(numbers[next++]); });
+    }
+
     void clear() { *this = Metrics{classes_}; }
 
     [[nodiscard]] int classes() const { return classes_; }
@@ -12238,6 +12573,12 @@ class Metrics {
     [[nodiscard]] double mean_loss() const { return ratio(loss_sum_, losses_); }
 
   private:
+    template <class F>
+    void for_each(F&& f) {
+        for (std::int64_t& count : confusion_) { f(count); }
+        for (std::int64_t& count : samples_of_) { f(count); }
+        f(top5_), f(samples_), f(not_numbers_), f(losses_), f(loss_sum_);
+    }
     [[nodiscard]] std::int64_t at(int truth, int predicted) const {
         return confusion_[static_cast<std::size_t>(truth) * static_cast<std::size_t>(classes_) +
                           static_cast<std::size_t>(predicted)];
@@ -12303,6 +12644,7 @@ void predict(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net
     AlignedArray<float> moved{samples * static_cast<std::size_t>(Net::input_shape.size())};
     std::vector<float> mean(samples * static_cast<std::size_t>(Net::classes));
     while (const MiniBatch* batch = loader.next()) {
+        if (batch->size == 0) { continue; }  // of a rank whose share is empty
         std::span<const float> logits;
         std::ranges::fill(mean, 0.0f);
         for (const detail::View& view : views) {

@@ -20,8 +20,6 @@
 #else
 #include <ctnn/data/synthetic.hpp>
 #include <ctnn/io/checkpoint.hpp>
-#include <ctnn/layers/activations.hpp>
-#include <ctnn/layers/batch_norm2d.hpp>
 #include <ctnn/layers/conv2d.hpp>
 #include <ctnn/layers/dropout.hpp>
 #include <ctnn/layers/flatten.hpp>
@@ -31,16 +29,13 @@
 #include <ctnn/train/trainer.hpp>
 #endif
 
+#include "distributed/steps.hpp"
 #include "scratch.hpp"
 
 namespace {
 
 using namespace ctnn;
-
-struct Plain : Sequential<Input<3, 8, 8>, Conv2d<6, Kernel<3>>, ReLU, MaxPool2d<Kernel<2>>, Dropout2d<0.25>, Flatten,
-                          Linear<20>, Tanh, Dropout<0.5>, Linear<5>> {};
-struct WithNorms : Sequential<Input<3, 8, 8>, Conv2d<6, Kernel<3>>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>>,
-                              Conv2d<18, Kernel<3>>, BatchNorm2d<>, ReLU, Flatten, Linear<5>> {};
+using namespace distributed_test;
 
 /// What the ranks of a test have in common.
 struct Team {
@@ -118,86 +113,21 @@ void on_ranks(int ranks, F&& f) {
     }
 }
 
-template <class T>
-struct Samples {
-    std::vector<T> images;
-    std::vector<std::int32_t> labels;
-    std::vector<std::uint32_t> ids;
-
-    explicit Samples(std::size_t n) : images(n * 3 * 8 * 8), labels(n), ids(n) {
-        Random random{5, Stream::test};
-        for (T& v : images) { v = static_cast<T>(random.normal()); }
-        for (std::int32_t& v : labels) { v = static_cast<std::int32_t>(random.below(5)); }
-        for (std::uint32_t& v : ids) { v = random.next(); }
-    }
-    template <class AnyTrainer>
-    StepResult step(AnyTrainer& trainer, Shard own, bool with_ids) const {
-        return trainer.step(images.data() + own.begin * 3 * 8 * 8, std::span{labels}.subspan(own.begin, own.size()),
-                            with_ids ? ids.data() + own.begin : nullptr, 0.1);
-    }
-};
-
-TrainerSettings settings_for(int batch, const Optimizer& optimizer = Sgd{.momentum = 0.9, .nesterov = true}) {
-    TrainerSettings s;
-    s.optimizer = optimizer;
-    s.batch_size = batch;
-    s.seed = 3;
-    s.sync_batch_norm = true;
-    return s;
-}
-
-/// Everything that a step decides, of the averaged model where there is one.
-template <class AnyTrainer>
-std::vector<double> numbers_of(const AnyTrainer& trainer, const StepResult& result) {
-    std::vector<double> all{result.loss.mean(), result.loss.weight, static_cast<double>(result.loss.correct),
-                            static_cast<double>(result.loss.count), result.gradient_norm};
-    for (const auto* model : {&trainer.model(), &trainer.averaged()}) {
-        all.insert(all.end(), model->parameters().span().begin(), model->parameters().span().end());
-        all.insert(all.end(), model->buffers().span().begin(), model->buffers().span().end());
-    }
-    return all;
-}
-
-double distance(const std::vector<double>& a, const std::vector<double>& b) {
-    REQUIRE(a.size() == b.size());
-    double most = 0.0;
-    for (std::size_t i = 0; i < a.size(); ++i) { most = std::max(most, std::abs(a[i] - b[i])); }
-    return most;
-}
-
-/// Three steps by ranks whose models begin differently, and what they come to on each rank.
+/// What three steps come to on each of several ranks.
 template <class Net, class T>
 std::vector<std::vector<double>> by_ranks(int ranks, const TrainerSettings& settings, const Samples<T>& samples,
                                           bool with_ids) {
     std::vector<std::vector<double>> all(static_cast<std::size_t>(ranks));
     on_ranks(ranks, [&](Rank& rank) {
-        Model<Net, T> model{Seed{static_cast<std::uint64_t>(1 + rank.rank())}};
-        Trainer<Net, T, Rank> trainer{model, settings, 1, rank};
-        trainer.synchronize();
-        StepResult result;
-        for (int s = 0; s < 3; ++s) {
-            result = samples.step(trainer, shard_of(samples.labels.size(), rank.rank(), ranks), with_ids);
-        }
-        all[static_cast<std::size_t>(rank.rank())] = numbers_of(trainer, result);
+        all[static_cast<std::size_t>(rank.rank())] = steps_of_rank<Net>(rank, settings, samples, with_ids);
     });
     return all;
 }
 template <class Net, class T>
-std::vector<double> by_one(const TrainerSettings& settings, const Samples<T>& samples, bool with_ids) {
-    Model<Net, T> model{Seed{1}};
-    Trainer<Net, T> trainer{model, settings, 1};
-    StepResult result;
-    for (int s = 0; s < 3; ++s) { result = samples.step(trainer, {0, samples.labels.size()}, with_ids); }
-    return numbers_of(trainer, result);
-}
-
-template <class Net, class T>
 void check_equal_to_one(const TrainerSettings& settings, std::size_t n, double allowed) {
     const Samples<T> samples{n};
     for (const bool with_ids : {true, false}) {
-        TrainerSettings whole = settings;
-        whole.micro_batch = 0;
-        const std::vector<double> expected = by_one<Net, T>(whole, samples, with_ids);
+        const std::vector<double> expected = steps_alone<Net>(settings, samples, with_ids);
         for (const int ranks : {1, 2, 3, 4}) {
             CAPTURE(with_ids, ranks, n, settings.micro_batch);
             const auto found = by_ranks<Net, T>(ranks, settings, samples, with_ids);
@@ -210,12 +140,7 @@ void check_equal_to_one(const TrainerSettings& settings, std::size_t n, double a
 }  // namespace
 
 TEMPLATE_TEST_CASE("distributed: ranks make the steps of one process", "[distributed]", float, double) {
-    std::vector<TrainerSettings> cases(6, settings_for(13));
-    cases[1].clip_norm = 0.1;
-    cases[2].loss = CrossEntropy{.label_smoothing = 0.1, .class_weights = {1, 0.2, 3, 1, 2}};
-    cases[3].loss = Mse{};
-    cases[4].optimizer = Lars{.trust_coefficient = 0.1};
-    cases[5].ema_decay = 0.9;
+    const std::vector<TrainerSettings> cases = distributed_test::cases();
     for (std::size_t c = 0; c < cases.size(); ++c) {
         CAPTURE(c);
         check_equal_to_one<Plain, TestType>(cases[c], 13, 200);
@@ -238,7 +163,7 @@ TEST_CASE("distributed: a gradient that the test could miss is not zero", "[dist
     Trainer<WithNorms, double> other{model, settings_for(13), 1};
     std::ranges::copy(before, model.parameters().span().begin());
     const StepResult fewer = samples.step(other, {0, 12}, true);
-    CHECK(distance(numbers_of(other, fewer), by_one<WithNorms>(settings_for(13), samples, true)) > 1e-3);
+    CHECK(distance(numbers_of(other, fewer), steps_alone<WithNorms>(settings_for(13), samples, true)) > 1e-3);
 }
 
 TEST_CASE("distributed: in micro-batches, and with shares that are empty", "[distributed]") {
@@ -260,14 +185,14 @@ TEST_CASE("distributed: without synchronisation batch norm takes each rank's sam
     const auto found = by_ranks<WithNorms, double>(2, settings, samples, true);
     CHECK(found[0] == found[1]);
     settings.micro_batch = 4;
-    const std::vector<double> passes = by_one<WithNorms>(settings, samples, true);
+    const std::vector<double> passes = steps_of_rank<WithNorms>(distributed::alone, settings, samples, true);
     const std::size_t parameters = 5 + Parameters<WithNorms>::size;
     const auto first = [&](const std::vector<double>& all) {
         return std::vector<double>(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(parameters));
     };
     CHECK(distance(first(found[0]), first(passes)) < 1e-12);
     settings.micro_batch = 0;
-    CHECK(distance(first(found[0]), first(by_one<WithNorms>(settings, samples, true))) > 1e-3);
+    CHECK(distance(first(found[0]), first(steps_alone<WithNorms>(settings, samples, true))) > 1e-3);
     // One step of each rank alone, from the same beginning.
     const auto running = [&](Shard own) {
         Model<WithNorms, double> model{Seed{1}};

@@ -8,6 +8,8 @@
 
 #include <ctnn/core/config.hpp>
 
+#define CTNN_HAS_COMMUNICATOR  // so that the header for MPI can be included behind the single one
+
 namespace ctnn::inline CTNN_ISA::distributed {
 
 /// Processes, called ranks, that call the same functions in the same order. Sums are taken in place and have the same
