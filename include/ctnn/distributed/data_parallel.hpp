@@ -77,11 +77,11 @@ class DataParallel {
     void finish(LossSum& loss, Buffers<Net, T>& buffers, double share) {
         if (alone()) { return; }
         std::array sums{loss.loss_sum, static_cast<double>(loss.correct), static_cast<double>(loss.count), loss.weight};
-        comm_.start_all_reduce(std::span<double>{sums});
         if (!sync_norms_ && !buffers.span().empty()) {
             for (T& value : buffers.span()) { value = static_cast<T>(static_cast<double>(value) * share); }
             comm_.start_all_reduce(buffers.span());
         }
+        comm_.all_reduce(std::span<double>{sums});
         comm_.finish();
         loss = {sums[0], static_cast<std::int64_t>(sums[1]), static_cast<std::int64_t>(sums[2]), sums[3]};
     }
