@@ -49,9 +49,13 @@ std::unique_ptr<Transport> join_others() {
 #else
 
 std::unique_ptr<Transport> join_others() {
-    for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {
-        const char* const size = std::getenv(name);
+    for (const auto& [size_name, rank_name] :
+         {std::pair{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"}, std::pair{"PMI_SIZE", "PMI_RANK"}}) {
+        const char* const size = std::getenv(size_name);
         if (size == nullptr || std::atoi(size) <= 1) { continue; }
+        // One says it, whose end is the others'.
+        const char* const rank = std::getenv(rank_name);
+        if (rank != nullptr && std::atoi(rank) != 0) { std::this_thread::sleep_for(std::chrono::seconds{2}); }
         throw ctnn::Error(
             fmt::format("found {} processes, started by MPI, expected one: this program was built without "
                         "MPI; install it (Debian: libopenmpi-dev openmpi-bin) and build again",
