@@ -9,12 +9,15 @@
 
 namespace alexnet {
 
-ctnn::LoaderOptions evaluation_options(const RunSettings& settings, ctnn::Shape shape, int workers) {
-    return {.batch_size = settings.trainer.pass_size(),
+ctnn::LoaderOptions evaluation_options(const RunSettings& settings, ctnn::Shape shape, int workers, int rank,
+                                       int ranks) {
+    return {.batch_size = settings.trainer.pass_size(ranks) * ranks,
             .shuffle = false,
             .shape = shape,
             .shorter_side = settings.loader.shorter_side,
-            .workers = workers};
+            .workers = workers,
+            .rank = rank,
+            .ranks = ranks};
 }
 
 void require_same_classes(const std::filesystem::path& weights, const ctnn::ModelInfo& info,

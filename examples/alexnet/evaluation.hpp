@@ -15,8 +15,9 @@
 
 namespace alexnet {
 
-/// Batches to evaluate: of the same sizes as passes of the training, and nothing left to chance.
-ctnn::LoaderOptions evaluation_options(const RunSettings& settings, ctnn::Shape shape, int workers);
+/// A rank's batches to evaluate: of the same sizes as its passes of the training, and nothing left to chance.
+ctnn::LoaderOptions evaluation_options(const RunSettings& settings, ctnn::Shape shape, int workers, int rank = 0,
+                                       int ranks = 1);
 
 /// A file from elsewhere may name no classes. One that does was not trained on images of other ones: throws
 /// ArgumentError, which names `title` as the images.

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <functional>
 #include <map>
@@ -16,6 +17,7 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <ctnn/core/error.hpp>
 #include <ctnn/core/parallel.hpp>
@@ -85,6 +87,13 @@ std::string default_dataset(const std::string& data_dir, Terminal& terminal) {
     return "synthetic";
 }
 
+/// Those that this process may have; ranks that are not bound to cores of their own share the machine's.
+int default_threads(const Ranks& ranks) {
+    const int threads = ctnn::default_threads();
+    if (ranks.local_size() == 1 || std::getenv("OMP_NUM_THREADS") != nullptr) { return threads; }
+    return std::clamp(static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN)) / ranks.local_size(), 1, threads);
+}
+
 int run(int argc, char** argv, Ranks& ranks) {
     CLI::App app{"Trains, evaluates, uses and describes the AlexNet family.", "alexnet"};
     app.require_subcommand(0, 1);
@@ -93,7 +102,7 @@ int run(int argc, char** argv, Ranks& ranks) {
     app.set_version_flag("--version", std::to_string(ctnn::version.major) + "." + std::to_string(ctnn::version.minor) +
                                           "." + std::to_string(ctnn::version.patch));
     bool quiet = false;
-    int threads = std::max(1, ctnn::default_threads() / ranks.local_size());
+    int threads = default_threads(ranks);
     std::string dataset, data_dir;
 
     CLI::App& train_app = *app.add_subcommand("train", "Trains a network on images.");
@@ -251,6 +260,7 @@ int main(int argc, char** argv) {
         std::signal(SIGPIPE, at_closed_pipe);
         std::raise(SIGPIPE);
         alexnet::Terminal{}.error(error.what());
+        if (ranks) { ranks->abort(1); }
     } catch (const std::bad_alloc&) {
         fail("out of memory; alexnet info --batch-size N --threads N says what a network takes");
     } catch (const std::exception& error) { fail(error.what()); }

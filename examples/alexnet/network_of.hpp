@@ -54,6 +54,15 @@ class NetworkOf final : public TrainedNetwork {
         }
         return tensors;
     }
+    [[nodiscard]] std::vector<std::span<const float>> state() const override {
+        std::vector<std::span<const float>> all;
+        for (const auto* model : {&trainer_.model(), &trainer_.averaged()}) {
+            all.push_back(model->parameters().span());
+            all.push_back(model->buffers().span());
+        }
+        for (const auto& arena : trainer_.optimizer().arenas()) { all.push_back(arena.span()); }
+        return all;
+    }
     void require_finite() const override { trainer_.require_finite(); }
 
     void whiten(const ctnn::Dataset& images) override {

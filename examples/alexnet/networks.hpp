@@ -48,6 +48,8 @@ class TrainedNetwork {
     [[nodiscard]] virtual const ctnn::TrainerProgress& progress() const = 0;
     /// In the order of files.
     [[nodiscard]] virtual std::vector<ParameterTensor> tensors() const = 0;
+    /// All numbers that steps change: of the model, its average and the optimizer.
+    [[nodiscard]] virtual std::vector<std::span<const float>> state() const = 0;
     /// Throws NumericError.
     virtual void require_finite() const = 0;
 

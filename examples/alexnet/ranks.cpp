@@ -30,6 +30,8 @@ class Mpi final : public Transport {
     [[nodiscard]] int size() const override { return mpi_.size(); }
     [[nodiscard]] int local_size() const override { return mpi_.local_size(); }
     void set_timeout(double seconds) override { mpi_.set_timeout(std::chrono::duration<double>{seconds}); }
+    void all_reduce(std::span<float> values) override { mpi_.all_reduce(values); }
+    void all_reduce(std::span<double> values) override { mpi_.all_reduce(values); }
     void start_all_reduce(std::span<float> values) override { mpi_.start_all_reduce(values); }
     void start_all_reduce(std::span<double> values) override { mpi_.start_all_reduce(values); }
     void finish() override { mpi_.finish(); }
@@ -110,7 +112,7 @@ void Ranks::require_same(const std::vector<std::pair<std::string, std::string>>&
 
 void Ranks::wait_for_earlier_ones() const {
     std::signal(SIGTERM, SIG_DFL);  // which mpirun sends when one has ended all
-    std::this_thread::sleep_for(std::chrono::seconds{std::min(rank(), 5)});
+    std::this_thread::sleep_for(std::chrono::milliseconds{1000 * std::min(rank(), 5) + 20 * rank()});
 }
 
 std::string Ranks::prefix() const { return first() ? "" : fmt::format("rank {} of {}: ", rank(), size()); }

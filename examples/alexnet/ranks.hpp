@@ -25,6 +25,8 @@ class Transport {
     [[nodiscard]] virtual int size() const = 0;
     [[nodiscard]] virtual int local_size() const = 0;
     virtual void set_timeout(double seconds) = 0;
+    virtual void all_reduce(std::span<float> values) = 0;
+    virtual void all_reduce(std::span<double> values) = 0;
     virtual void start_all_reduce(std::span<float> values) = 0;
     virtual void start_all_reduce(std::span<double> values) = 0;
     virtual void finish() = 0;
@@ -58,8 +60,7 @@ class Ranks {
 
     template <class T>
     void all_reduce(std::span<T> values) {
-        start_all_reduce(values);
-        finish();
+        if (transport_) { transport_->all_reduce(values); }
     }
     template <class T>
     void start_all_reduce(std::span<T> values) {

@@ -41,18 +41,21 @@ class Recorder final : public Transport {
     [[nodiscard]] int size() const override { return 2; }
     [[nodiscard]] int local_size() const override { return 1; }
     void set_timeout(double /*seconds*/) override {}
-    void start_all_reduce(std::span<float> values) override { start(values); }
-    void start_all_reduce(std::span<double> values) override { start(values); }
-    void finish() override { times.events.push_back({now(), 0, true}); }
+    void all_reduce(std::span<float> values) override { add(Kind::waits_for_itself, values); }
+    void all_reduce(std::span<double> values) override { add(Kind::waits_for_itself, values); }
+    void start_all_reduce(std::span<float> values) override { add(Kind::starts, values); }
+    void start_all_reduce(std::span<double> values) override { add(Kind::starts, values); }
+    void finish() override { times.events.push_back({Kind::waits_for_all, now(), 0}); }
     void broadcast(std::span<std::byte> /*bytes*/, int /*root*/) override {}
     void barrier() override {}
     void abort(int /*status*/) override {}
 
   private:
     [[nodiscard]] double now() const { return std::chrono::duration<double>{Clock::now() - begun_}.count(); }
+    using Kind = StepTimes::Kind;
     template <class T>
-    void start(std::span<T> values) {
-        times.events.push_back({now(), values.size_bytes(), false});
+    void add(Kind kind, std::span<T> values) {
+        times.events.push_back({kind, now(), values.size_bytes()});
         const auto before = Clock::now();
         for (T& value : values) { value += value; }
         begun_ += Clock::now() - before;
@@ -165,14 +168,15 @@ std::size_t StepTimes::bytes() const {
 double StepTimes::on(int ranks, const Link& link, bool overlap) const {
     double late = 0, free_at = 0, asked = 0;  // by how much the step lags, when the link is free, what waits for it
     for (const Event& event : events) {
-        const double now = event.at + late;
-        if (event.waits) {
-            if (!overlap) { free_at = now + std::exchange(asked, 0); }
-            late += std::max(0.0, free_at - now);
-        } else {
-            const double cost = all_reduce_seconds(event.bytes, ranks, link);
+        const double now = event.at + late, cost = all_reduce_seconds(event.bytes, ranks, link);
+        if (event.kind == Kind::waits_for_itself) {
+            late += cost;
+        } else if (event.kind == Kind::starts) {
             asked += cost;
             free_at = std::max(free_at, now) + cost;
+        } else {
+            if (!overlap) { free_at = now + std::exchange(asked, 0); }
+            late += std::max(0.0, free_at - now);
         }
     }
     return seconds + late;

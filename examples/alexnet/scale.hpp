@@ -24,17 +24,18 @@ double all_reduce_seconds(std::size_t bytes, int ranks, const Link& link);
 
 /// A step of one rank: what it asked the others for, and when, had nobody let it wait.
 struct StepTimes {
+    enum class Kind : char { starts, waits_for_all, waits_for_itself };
     struct Event {
+        Kind kind;
         double at;          ///< seconds since the step began
-        std::size_t bytes;  ///< of a sum that begins here
-        bool waits;         ///< for all that has begun
+        std::size_t bytes;  ///< of the sum, unless it waits for all
     };
     std::vector<Event> events;
     double seconds = 0;  ///< of the whole step
 
     [[nodiscard]] std::size_t bytes() const;
-    /// Of a step of so many ranks whose sums go over the link one behind the other, beside the step or, where they do
-    /// not overlap, all behind backward.
+    /// Of a step of so many ranks. Sums that start go over the link one behind the other, beside the step or, where
+    /// they do not overlap, when they are waited for; those that are waited for at once are small, and pass them.
     [[nodiscard]] double on(int ranks, const Link& link, bool overlap = true) const;
 };
 

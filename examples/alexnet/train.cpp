@@ -62,6 +62,7 @@ class Run {
         const int last = request_.stop_after > 0 ? std::min(request_.stop_after, epochs) : epochs;
         while (network_->progress().epoch < last && !stops_early()) {
             if (!epoch_or_nothing()) {
+                require_same_model();
                 save();
                 terminal_.result(fmt::format("stopped in epoch {}, behind step {} of the run; saved in {}",
                                              network_->progress().epoch + 1, network_->progress().step,
@@ -162,10 +163,11 @@ class Run {
 
         terminal_.transient("evaluating");
         network_->require_finite();
+        require_same_model();
         const Evaluated evaluated = what_is_evaluated();
         const ctnn::Metrics metrics = evaluate(evaluated);
         if (!has_validation()) { test_ = metrics; }
-        if (metrics.not_numbers() > 0) {
+        if (metrics.not_numbers() > 0 && ranks_.first()) {
             terminal_.error(
                 fmt::format("epoch {}: {} of the {} {} images have outputs that are NaN; they count as wrong", number,
                             metrics.not_numbers(), metrics.samples(), evaluated.name));
@@ -190,19 +192,17 @@ class Run {
     }
     [[nodiscard]] Evaluated what_is_evaluated() const {
         if (!has_validation()) { return test_images(); }
-        return {*data_.train, parts_.second, evaluation_options(settings_, entry_.input, request_.workers),
-                "validation"};
+        return {*data_.train, parts_.second, evaluation(), "validation"};
     }
     [[nodiscard]] Evaluated test_images() const {
-        return {*data_.test, ctnn::all_indices(data_.test->size()),
-                evaluation_options(settings_, entry_.input, request_.workers), "test"};
+        return {*data_.test, ctnn::all_indices(data_.test->size()), evaluation(), "test"};
+    }
+    [[nodiscard]] ctnn::LoaderOptions evaluation() const {
+        return evaluation_options(settings_, entry_.input, request_.workers, ranks_.rank(), ranks_.size());
     }
     /// By all ranks, each of which takes its share.
     ctnn::Metrics evaluate(const Evaluated& what) {
-        ctnn::LoaderOptions options = what.options;
-        options.rank = ranks_.rank();
-        options.ranks = ranks_.size();
-        ctnn::BatchLoader loader{what.images, what.indices, options};
+        ctnn::BatchLoader loader{what.images, what.indices, what.options};
         ctnn::Metrics metrics = network_->evaluate(loader, settings_.views());
         metrics.all_reduce(ranks_);
         return metrics;
@@ -211,17 +211,17 @@ class Run {
 
     void save() {
         network_->require_finite();
-        if (!ranks_.alone()) { ranks_.require_same({{"the model's fingerprint", model_fingerprint()}}); }
         if (!ranks_.first()) { return; }
         network_->save_weights(folder_.last(), info_);
         network_->save_state(folder_.state(), ctnn::loader_metadata(loader_.options()));
     }
 
     /// Ranks that made the same steps have the same bits.
-    [[nodiscard]] std::string model_fingerprint() const {
+    void require_same_model() {
+        if (ranks_.alone()) { return; }
         std::string all;
-        for (const ParameterTensor& tensor : network_->tensors()) { all += fingerprint(std::as_bytes(tensor.values)); }
-        return fingerprint(std::as_bytes(std::span{all}));
+        for (const auto& numbers : network_->state()) { all += fingerprint(std::as_bytes(numbers)); }
+        ranks_.require_same({{"the model's fingerprint", fingerprint(std::as_bytes(std::span{all}))}});
     }
 
     void print_start() {

@@ -103,12 +103,13 @@ void TrainLog::add_histograms(Summary& summary) const {
 void TrainLog::add_predictions(Summary& summary, const Evaluated& evaluated) const {
     const auto& [images, indices, evaluation, name] = evaluated;
     const std::size_t count =
-        std::min({std::size_t{8}, indices.size(), static_cast<std::size_t>(evaluation.batch_size)});
+        std::min({std::size_t{8}, indices.size(), static_cast<std::size_t>(evaluation.batch_size / evaluation.ranks)});
     std::vector<std::uint32_t> chosen = indices;
     ctnn::shuffle_indices(chosen, settings_.trainer.seed, 0);
     chosen.resize(count);
     ctnn::LoaderOptions options = evaluation;
     options.batch_size = static_cast<int>(count);
+    options.ranks = 1;
     ctnn::BatchLoader loader{images, std::move(chosen), options};
     loader.start_epoch(0);
     const ctnn::MiniBatch& batch = *loader.next();

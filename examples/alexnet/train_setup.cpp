@@ -1,6 +1,7 @@
 #include "train_setup.hpp"
 
 #include <algorithm>
+#include <span>
 #include <type_traits>
 
 #include <fmt/format.h>
@@ -14,6 +15,9 @@
 namespace alexnet {
 
 RunSettings settings_of(const TrainRequest& request, Ranks& ranks) {
+    // Before anything else that ranks do together: these decide what.
+    ranks.require_same({{"--resume", request.resume.empty() ? "not given" : "given"},
+                        {"--stop-after", std::to_string(request.stop_after)}});
     if (request.resume.empty()) { return request.settings; }
     if (ranks.alone()) { return RunFolder::read_settings(request.resume); }
     std::string text;
@@ -87,6 +91,13 @@ void require_same_training(Ranks& ranks, const RunSettings& settings, const Sour
     facts.emplace_back("the number of training images", std::to_string(data.train->size()));
     facts.emplace_back("the number of test images", std::to_string(data.test->size()));
     facts.emplace_back("the number of classes", std::to_string(data.train->class_names().size()));
+    for (const std::string& name : data.train->class_names()) { facts.emplace_back("the name of a class", name); }
+    for (const auto& [name, images] : {std::pair{"training", data.train.get()}, std::pair{"test", data.test.get()}}) {
+        std::vector<std::uint16_t> labels(images->size());
+        for (std::size_t i = 0; i < labels.size(); ++i) { labels[i] = images->label(i); }
+        facts.emplace_back(fmt::format("the fingerprint of the {} labels", name),
+                           fingerprint(std::as_bytes(std::span{labels})));
+    }
     ranks.require_same(facts);
 }
 

@@ -4221,6 +4221,12 @@ class DataParallel {
                 &comm_, norm_memory_.data()};
     }
 
+    /// The same for a pass that the other ranks do not make.
+    [[nodiscard]] NormSum own_norm_sum() {
+        if (!sync_norms_) { return {}; }
+        return {[](void*, std::span<double>) {}, nullptr, norm_memory_.data()};
+    }
+
     /// What is divided by and how many there are, over all ranks' samples.
     struct Batch {
         std::size_t samples;
@@ -4258,14 +4264,13 @@ class DataParallel {
         loss = {sums[0], static_cast<std::int64_t>(sums[1]), static_cast<std::int64_t>(sums[2]), sums[3]};
     }
 
-    /// One rank's text on all of them, with its number: the first one's that knows more, or the first one's.
-    [[nodiscard]] std::string one_text(std::string text, bool knows_more) {
+    /// One rank's text on all of them, with its number: the first one's of those that know most.
+    [[nodiscard]] std::string one_text(std::string text, int knowledge) {
         if (alone()) { return text; }
-        std::vector<double> knows(ranks_as_size());
-        knows[static_cast<std::size_t>(comm_.rank())] = knows_more ? 1.0 : 0.0;
-        comm_.all_reduce(std::span{knows});
-        const auto first = std::ranges::find_if(knows, [](double k) { return k > 0; });
-        const int root = first == knows.end() ? 0 : static_cast<int>(first - knows.begin());
+        std::vector<double> known(ranks_as_size());
+        known[static_cast<std::size_t>(comm_.rank())] = knowledge;
+        comm_.all_reduce(std::span{known});
+        const int root = static_cast<int>(std::ranges::max_element(known) - known.begin());
         std::size_t size = text.size();
         comm_.broadcast(std::as_writable_bytes(std::span{&size, 1}), root);
         text.resize(size);
@@ -8644,14 +8649,15 @@ std::span<const typename PlanType::value_type> forward(
 
 /// Training forward: batch norm takes the batch's statistics and moves the model's, dropout draws by `key`. Keeps in
 /// the workspace what backward needs; `input` must stay as it is until then. Throws ArgumentError when samples exceed
-/// the workspace's batch, and for a single sample where a batch norm's map has a single pixel.
+/// the workspace's batch, and for a single sample where a batch norm's map has a single pixel, unless other processes
+/// have more.
 template <class PlanType, class Observer = NoObserver>
     requires PlanType::training
 std::span<const typename PlanType::value_type> forward(
     Model<typename PlanType::Net, typename PlanType::value_type>& model, const typename PlanType::value_type* input,
     int samples, Workspace<PlanType>& workspace, const RandomKey& key, Observer&& observer = {}) {
     detail::check_samples(workspace, samples);
-    detail::check_norms<typename PlanType::Net>(samples);
+    if (!workspace.norm_sum()) { detail::check_norms<typename PlanType::Net>(samples); }
     using Layout = ParameterLayout<typename PlanType::Net>;
     [&]<std::size_t... S>(std::index_sequence<S...>) {
         (
@@ -10315,9 +10321,10 @@ class Trainer {
             raise<ArgumentError>(
                 {"a batch of ", samples, " samples; expected 1 to ", places_.size(), ", the trainer's batch size"});
         }
-        if (share > ranks_.largest_share(samples)) {
-            raise<ArgumentError>({"a share of ", share, " of a batch of ", samples, " samples; expected at most ",
-                                  ranks_.largest_share(samples), " on each of ", ranks_.ranks().size(), " ranks"});
+        const int rank = ranks_.ranks().rank(), ranks = ranks_.ranks().size();
+        if (const std::size_t expected = shard_of(samples, rank, ranks).size(); share != expected) {
+            raise<ArgumentError>({"a share of ", share, " of a batch of ", samples, " samples; expected ", expected,
+                                  " on rank ", rank, " of ", ranks});
         }
     }
     static TrainerSettings checked(const TrainerSettings& settings) {
@@ -10360,7 +10367,7 @@ class Trainer {
             const LossSum loss = forward_and_loss(pass, {workspace_, pass.samples(), false});
             result.loss += loss;
             if (!std::isfinite(loss.loss_sum)) {
-                failed.emplace(pass);
+                if (!failed) { failed.emplace(pass); }
                 if (ranks_.alone()) { break; }  // others wait for this rank's gradients
             }
             backward(model_, pass.input(), pass.samples(), workspace_, i == 0 ? gradients_ : *pass_gradients_,
@@ -10368,11 +10375,11 @@ class Trainer {
         }
         ranks_.finish(result.loss, model_.buffers(), static_cast<double>(samples) / static_cast<double>(whole.samples));
         if (!std::isfinite(result.loss.loss_sum)) {
-            return give_up(all, lr, "loss is",
+            return give_up(all, failed ? 1 : 0, lr, "loss is",
                            [&] { return failed ? source_of(all, search(*failed)) : std::string{"of another rank"}; });
         }
         if (!all_finite<T>(model_.buffers().span(), 1)) {
-            return give_up(all, lr, "running statistics are", [&] {
+            return give_up(all, 0, lr, "running statistics are", [&] {
                 return source_of(all, "the first that are not: " +
                                           detail::first_statistics_not_finite<Net, T>(model_.buffers().data()));
             });
@@ -10381,7 +10388,7 @@ class Trainer {
             if (!ranks_.alone()) { numbers.squares = tensor_squares<Net, T>(gradients_, workspace_.threads()); }
             result.gradient_norm = numbers.gradient_norm();
             if (!std::isfinite(result.gradient_norm)) {
-                return give_up(all, lr, "gradient norm is", [&] {
+                return give_up(all, 0, lr, "gradient norm is", [&] {
                     const std::string gradient = bad_gradient(numbers);
                     return source_of(all, gradient.empty() ? "every gradient is" : gradient);
                 });
@@ -10437,7 +10444,7 @@ class Trainer {
     }
     /// A pass of a rank whose share is smaller than the number of passes: its gradients are zero.
     void without_samples(const Gathering& what) {
-        if (!what.adds) { gradients_ = {}; }
+        if (!what.adds) { std::ranges::fill(gradients_.span(), T{}); }
         ++model_.buffers().batches_tracked;
         for (std::size_t s = TrainPlan::stage_count; s-- > 0;) {
             gather(TrainPlan::backward_time(s), {false, what.last, what.squares});
@@ -10453,11 +10460,14 @@ class Trainer {
         average_->buffers().batches_tracked = model_.buffers().batches_tracked;
     }
 
-    /// Skips a step or, where that is not allowed, ends it.
+    /// Skips a step or, where that is not allowed, ends it. `knowledge` is how much this rank knows of the reason, to
+    /// which comes whether its own input or targets are the reason.
     template <class Where>
-    StepResult give_up(const Pass& all, double lr, const char* what, Where&& where) {
+    StepResult give_up(const Pass& all, int knowledge, double lr, const char* what, Where&& where) {
         if (progress_.skipped_in_a_row >= settings_.skip_nonfinite) {
-            const std::string place = ranks_.one_text(where(), !all_finite(input_of(all), workspace_.threads()));
+            const int threads = workspace_.threads();
+            const bool given = !all_finite(input_of(all), threads) || !all_finite(all.targets.values, threads);
+            const std::string place = ranks_.one_text(where(), knowledge + (given ? 2 : 0));
             model_.buffers() = buffers_before_;
             not_finite(what, place);
         }
@@ -10474,7 +10484,7 @@ class Trainer {
     /// The first output of a pass that is not finite.
     std::string search(const Pass& pass) {
         detail::FiniteWatch<TrainPlan> watch{workspace_, pass.samples(), true};
-        workspace_.set_norm_sum({});  // the other ranks do not search
+        workspace_.set_norm_sum(ranks_.own_norm_sum());
         forward(model_, pass.input(), pass.samples(), workspace_, pass.key, watch);
         workspace_.set_norm_sum(ranks_.norm_sum());
         return watch.found();

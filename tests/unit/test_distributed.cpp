@@ -344,6 +344,48 @@ TEST_CASE("distributed: what is not finite on one rank is skipped, or refused, b
     }
 }
 
+namespace {
+
+/// Neither batch norm nor a tanh that would take in what is too large.
+struct Bare : Sequential<Input<3, 8, 8>, Conv2d<6, Kernel<3>>, ReLU, Flatten, Linear<5>> {};
+
+}  // namespace
+
+TEST_CASE("distributed: the rank whose loss overflows says where", "[distributed]") {
+    Samples<float> samples{12};
+    samples.images[7 * 3 * 8 * 8 + 5] = std::numeric_limits<float>::max();
+    std::vector<std::string> errors(3);
+    on_ranks(3, [&](Rank& rank) {
+        Model<Bare> model{Seed{1}};
+        for (float& weight : model.parameters().span()) { weight *= 100; }
+        Trainer<Bare, float, Rank> trainer{model, settings_for(12), 1, rank};
+        try {
+            samples.step(trainer, shard_of(12, rank.rank(), 3), true);
+        } catch (const NumericError& e) { errors[static_cast<std::size_t>(rank.rank())] = e.what(); }
+    });
+    CHECK_THAT(errors[1], Catch::StartsWith("step 0: the loss is not finite; rank 1: the first output that is not: "
+                                            "layer 0, Conv2d"));
+    CHECK(errors[0] == errors[1]);
+    CHECK(errors[2] == errors[1]);
+}
+
+namespace {
+
+/// Batch norm on a map of one pixel, of which one sample has no variance.
+struct OnePixel : Sequential<Input<3, 8, 8>, Conv2d<6, Kernel<8>>, BatchNorm2d<>, ReLU, Flatten, Linear<5>> {};
+
+}  // namespace
+
+TEST_CASE("distributed: a rank may have a single value where all together have more", "[distributed]") {
+    const Samples<double> samples{3};
+    const std::vector<double> expected = steps_alone<OnePixel>(settings_for(3), samples, true);
+    for (const int ranks : {2, 3}) {
+        const auto found = by_ranks<OnePixel>(ranks, settings_for(3), samples, true);
+        CHECK(found[0] == found[1]);
+        CHECK(distance(found[0], expected) < 1e-12);
+    }
+}
+
 TEST_CASE("distributed: what does not fit is refused", "[distributed]") {
     const Samples<float> samples{8};
     const auto error_of = [&](int ranks, int batch, auto&& f) {
@@ -366,7 +408,7 @@ TEST_CASE("distributed: what does not fit is refused", "[distributed]") {
           "in each; change the batch size, or drop the last batch");
     CHECK(error_of(2, 8, [&](auto& trainer, Rank& rank) {
               samples.step(trainer, rank.rank() == 0 ? Shard{0, 5} : Shard{5, 8}, true);
-          }) == "a share of 5 of a batch of 8 samples; expected at most 4 on each of 2 ranks");
+          }) == "a share of 5 of a batch of 8 samples; expected 4 on rank 0 of 2");
     CHECK(error_of(2, 8, [&](auto& trainer, Rank&) { samples.step(trainer, {0, 5}, true); }) ==
           "a batch of 10 samples; expected 1 to 8, the trainer's batch size");
     const Dataset data = make_synthetic(50, 1, 4).train;

@@ -5,7 +5,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -49,6 +48,12 @@ class DataParallel {
                 &comm_, norm_memory_.data()};
     }
 
+    /// The same for a pass that the other ranks do not make.
+    [[nodiscard]] NormSum own_norm_sum() {
+        if (!sync_norms_) { return {}; }
+        return {[](void*, std::span<double>) {}, nullptr, norm_memory_.data()};
+    }
+
     /// What is divided by and how many there are, over all ranks' samples.
     struct Batch {
         std::size_t samples;
@@ -86,14 +91,13 @@ class DataParallel {
         loss = {sums[0], static_cast<std::int64_t>(sums[1]), static_cast<std::int64_t>(sums[2]), sums[3]};
     }
 
-    /// One rank's text on all of them, with its number: the first one's that knows more, or the first one's.
-    [[nodiscard]] std::string one_text(std::string text, bool knows_more) {
+    /// One rank's text on all of them, with its number: the first one's of those that know most.
+    [[nodiscard]] std::string one_text(std::string text, int knowledge) {
         if (alone()) { return text; }
-        std::vector<double> knows(ranks_as_size());
-        knows[static_cast<std::size_t>(comm_.rank())] = knows_more ? 1.0 : 0.0;
-        comm_.all_reduce(std::span{knows});
-        const auto first = std::ranges::find_if(knows, [](double k) { return k > 0; });
-        const int root = first == knows.end() ? 0 : static_cast<int>(first - knows.begin());
+        std::vector<double> known(ranks_as_size());
+        known[static_cast<std::size_t>(comm_.rank())] = knowledge;
+        comm_.all_reduce(std::span{known});
+        const int root = static_cast<int>(std::ranges::max_element(known) - known.begin());
         std::size_t size = text.size();
         comm_.broadcast(std::as_writable_bytes(std::span{&size, 1}), root);
         text.resize(size);

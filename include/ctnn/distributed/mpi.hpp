@@ -11,6 +11,7 @@
 #include <mutex>
 #include <span>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <mpi.h>
@@ -24,7 +25,8 @@ namespace ctnn::inline CTNN_ISA::distributed {
 /// The ranks of an `mpirun`, as a Communicator. Everything of MPI happens in a thread of its own, which keeps sums
 /// going while others compute: implementations move bytes within calls alone. It sleeps between looks, and so takes
 /// little of a processor. To be used from one thread; at most one in a program, as MPI begins and ends once. Starting
-/// allocates nothing, as long as fewer than 64 sums are under way; what MPI itself allocates is its own affair.
+/// allocates nothing, as long as fewer than 64 were started since the last time that all were done; what MPI itself
+/// allocates is its own affair.
 class MpiCommunicator {
   public:
     using Seconds = std::chrono::duration<double>;
@@ -33,6 +35,7 @@ class MpiCommunicator {
     /// the program on all of them with a line on standard error.
     explicit MpiCommunicator(Seconds timeout = std::chrono::minutes{5}) : timeout_{timeout.count()} {
         tasks_.reserve(64);
+        begun_.reserve(64);
         running_.reserve(64);
         thread_ = std::thread{[this] { work(); }};
         std::unique_lock lock{mutex_};
@@ -41,8 +44,9 @@ class MpiCommunicator {
     }
     MpiCommunicator(const MpiCommunicator&) = delete;
     MpiCommunicator& operator=(const MpiCommunicator&) = delete;
-    /// Waits until every rank ends, as MPI_Finalize does.
+    /// Waits until every rank ends, as long as it waits for anything.
     ~MpiCommunicator() {
+        barrier();
         {
             const std::lock_guard lock{mutex_};
             stop_ = true;
@@ -51,13 +55,13 @@ class MpiCommunicator {
         thread_.join();
     }
 
-    /// Whether a launcher has started this process as one of several, by what Open MPI, and MPICH and its kin, leave in
-    /// the environment.
+    /// Whether a launcher has started this process as one of several, by what Open MPI, MPICH and its kin, and PMIx
+    /// leave in the environment.
     static bool launched() {
         for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {
-            if (const char* size = std::getenv(name); size != nullptr && std::atoi(size) > 1) { return true; }
+            if (const char* size = std::getenv(name); size != nullptr) { return std::atoi(size) > 1; }
         }
-        return false;
+        return std::getenv("PMIX_RANK") != nullptr;  // Slurm's srun --mpi=pmix, which leaves no size
     }
 
     [[nodiscard]] int rank() const { return rank_; }
@@ -66,28 +70,19 @@ class MpiCommunicator {
     [[nodiscard]] int local_size() const { return local_size_; }
     void set_timeout(Seconds timeout) { timeout_ = timeout.count(); }
 
-    void all_reduce(std::span<float> values) {
-        start_all_reduce(values);
-        finish();
-    }
+    /// These wait for their own sum alone: others that were started go on.
+    void all_reduce(std::span<float> values) { run(Kind::sum_floats, std::as_writable_bytes(values)); }
     void all_reduce(std::span<double> values) {
         // Of fewer numbers than ranks, Open MPI's choice below makes a ring, of as many turns as there are ranks.
         const bool few = values.size() < few_.size();
         if (few) { std::ranges::fill(std::ranges::copy(values, few_.begin()).out, few_.end(), 0.0); }
-        start_all_reduce(few ? std::span{few_} : values);
-        finish();
+        run(Kind::sum_doubles, std::as_writable_bytes(few ? std::span{few_} : values));
         if (few) { std::copy_n(few_.begin(), values.size(), values.begin()); }
     }
     void start_all_reduce(std::span<float> values) { start(Kind::sum_floats, std::as_writable_bytes(values)); }
     void start_all_reduce(std::span<double> values) { start(Kind::sum_doubles, std::as_writable_bytes(values)); }
-    void broadcast(std::span<std::byte> bytes, int root) {
-        start(Kind::broadcast, bytes, root);
-        finish();
-    }
-    void barrier() {
-        start(Kind::barrier, {});
-        finish();
-    }
+    void broadcast(std::span<std::byte> bytes, int root) { run(Kind::broadcast, bytes, root); }
+    void barrier() { run(Kind::barrier, {}); }
     /// Waits for everything that was started.
     void finish() {
         std::unique_lock lock{mutex_};
@@ -95,8 +90,7 @@ class MpiCommunicator {
     }
     /// Ends the program on every rank, at once.
     [[noreturn]] void abort(int status) {
-        start(Kind::abort, {}, status);
-        for (;;) { finish(); }
+        for (;;) { run(Kind::abort, {}, status); }
     }
 
   private:
@@ -104,7 +98,12 @@ class MpiCommunicator {
     struct Task {
         Kind kind;
         std::span<std::byte> bytes;
-        int root;  ///< or the status to end with
+        int root;   ///< or the status to end with
+        int* left;  ///< parts of the same that are not done, where somebody waits for them, or null
+    };
+    struct Running {
+        MPI_Request request;
+        int* left;
     };
 
     static std::size_t element_size(Kind kind) {
@@ -112,18 +111,26 @@ class MpiCommunicator {
     }
 
     /// MPI counts elements by int: what is longer is several messages.
-    void start(Kind kind, std::span<std::byte> bytes, int root = 0) {
+    void start(Kind kind, std::span<std::byte> bytes, int root = 0, int* left = nullptr) {
         const std::size_t most = (std::size_t{1} << 28) * element_size(kind);
         {
             const std::lock_guard lock{mutex_};
             do {
                 const std::size_t size = std::min(bytes.size(), most);
-                tasks_.push_back({kind, bytes.first(size), root});
+                tasks_.push_back({kind, bytes.first(size), root, left});
                 ++started_;
+                if (left != nullptr) { ++*left; }
                 bytes = bytes.subspan(size);
             } while (!bytes.empty());
         }
         wake_worker_.notify_one();
+    }
+
+    void run(Kind kind, std::span<std::byte> bytes, int root = 0) {
+        int left = 0;
+        start(kind, bytes, root, &left);
+        std::unique_lock lock{mutex_};
+        wake_user_.wait(lock, [&] { return left == 0; });
     }
 
     void work() {
@@ -165,16 +172,22 @@ class MpiCommunicator {
         auto waiting_since = Clock::now();
         std::size_t left = 0;  // of those in running_
         while (left > 0 || !tasks_.empty()) {
-            for (const Task& task : tasks_) { running_.push_back(begin(task)); }
-            left += tasks_.size();
-            tasks_.clear();
-            lock.unlock();
+            std::swap(tasks_, begun_);
+            lock.unlock();  // beginning may take a while
+            for (const Task& task : begun_) { running_.push_back({begin(task), task.left}); }
+            left += begun_.size();
+            begun_.clear();
             std::size_t ended = 0;
-            for (MPI_Request& request : running_) {
+            for (auto& [request, waiting] : running_) {
                 int done = 0;
                 if (request == MPI_REQUEST_NULL) { continue; }
                 MPI_Test(&request, &done, MPI_STATUS_IGNORE);
-                ended += static_cast<std::size_t>(done);
+                if (done == 0) { continue; }
+                ++ended;
+                if (waiting != nullptr) {
+                    const std::lock_guard guard{mutex_};
+                    if (--*waiting == 0) { wake_user_.notify_one(); }
+                }
             }
             if (ended > 0) {
                 waiting_since = Clock::now();
@@ -225,7 +238,8 @@ class MpiCommunicator {
     std::size_t started_ = 0, finished_ = 0;
     bool stop_ = false;
 
-    std::vector<MPI_Request> running_;  // the thread's own
+    std::vector<Task> begun_;  // these are the thread's own
+    std::vector<Running> running_;
     std::thread thread_;
 };
 static_assert(Communicator<MpiCommunicator>);

@@ -125,14 +125,15 @@ std::span<const typename PlanType::value_type> forward(
 
 /// Training forward: batch norm takes the batch's statistics and moves the model's, dropout draws by `key`. Keeps in
 /// the workspace what backward needs; `input` must stay as it is until then. Throws ArgumentError when samples exceed
-/// the workspace's batch, and for a single sample where a batch norm's map has a single pixel.
+/// the workspace's batch, and for a single sample where a batch norm's map has a single pixel, unless other processes
+/// have more.
 template <class PlanType, class Observer = NoObserver>
     requires PlanType::training
 std::span<const typename PlanType::value_type> forward(
     Model<typename PlanType::Net, typename PlanType::value_type>& model, const typename PlanType::value_type* input,
     int samples, Workspace<PlanType>& workspace, const RandomKey& key, Observer&& observer = {}) {
     detail::check_samples(workspace, samples);
-    detail::check_norms<typename PlanType::Net>(samples);
+    if (!workspace.norm_sum()) { detail::check_norms<typename PlanType::Net>(samples); }
     using Layout = ParameterLayout<typename PlanType::Net>;
     [&]<std::size_t... S>(std::index_sequence<S...>) {
         (

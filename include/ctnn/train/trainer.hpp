@@ -1,6 +1,7 @@
 // The training loop: forward, loss, backward, update, and the progress through epochs.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
@@ -235,9 +236,10 @@ class Trainer {
             raise<ArgumentError>(
                 {"a batch of ", samples, " samples; expected 1 to ", places_.size(), ", the trainer's batch size"});
         }
-        if (share > ranks_.largest_share(samples)) {
-            raise<ArgumentError>({"a share of ", share, " of a batch of ", samples, " samples; expected at most ",
-                                  ranks_.largest_share(samples), " on each of ", ranks_.ranks().size(), " ranks"});
+        const int rank = ranks_.ranks().rank(), ranks = ranks_.ranks().size();
+        if (const std::size_t expected = shard_of(samples, rank, ranks).size(); share != expected) {
+            raise<ArgumentError>({"a share of ", share, " of a batch of ", samples, " samples; expected ", expected,
+                                  " on rank ", rank, " of ", ranks});
         }
     }
     static TrainerSettings checked(const TrainerSettings& settings) {
@@ -280,7 +282,7 @@ class Trainer {
             const LossSum loss = forward_and_loss(pass, {workspace_, pass.samples(), false});
             result.loss += loss;
             if (!std::isfinite(loss.loss_sum)) {
-                failed.emplace(pass);
+                if (!failed) { failed.emplace(pass); }
                 if (ranks_.alone()) { break; }  // others wait for this rank's gradients
             }
             backward(model_, pass.input(), pass.samples(), workspace_, i == 0 ? gradients_ : *pass_gradients_,
@@ -288,11 +290,11 @@ class Trainer {
         }
         ranks_.finish(result.loss, model_.buffers(), static_cast<double>(samples) / static_cast<double>(whole.samples));
         if (!std::isfinite(result.loss.loss_sum)) {
-            return give_up(all, lr, "loss is",
+            return give_up(all, failed ? 1 : 0, lr, "loss is",
                            [&] { return failed ? source_of(all, search(*failed)) : std::string{"of another rank"}; });
         }
         if (!all_finite<T>(model_.buffers().span(), 1)) {
-            return give_up(all, lr, "running statistics are", [&] {
+            return give_up(all, 0, lr, "running statistics are", [&] {
                 return source_of(all, "the first that are not: " +
                                           detail::first_statistics_not_finite<Net, T>(model_.buffers().data()));
             });
@@ -301,7 +303,7 @@ class Trainer {
             if (!ranks_.alone()) { numbers.squares = tensor_squares<Net, T>(gradients_, workspace_.threads()); }
             result.gradient_norm = numbers.gradient_norm();
             if (!std::isfinite(result.gradient_norm)) {
-                return give_up(all, lr, "gradient norm is", [&] {
+                return give_up(all, 0, lr, "gradient norm is", [&] {
                     const std::string gradient = bad_gradient(numbers);
                     return source_of(all, gradient.empty() ? "every gradient is" : gradient);
                 });
@@ -357,7 +359,7 @@ class Trainer {
     }
     /// A pass of a rank whose share is smaller than the number of passes: its gradients are zero.
     void without_samples(const Gathering& what) {
-        if (!what.adds) { gradients_ = {}; }
+        if (!what.adds) { std::ranges::fill(gradients_.span(), T{}); }
         ++model_.buffers().batches_tracked;
         for (std::size_t s = TrainPlan::stage_count; s-- > 0;) {
             gather(TrainPlan::backward_time(s), {false, what.last, what.squares});
@@ -373,11 +375,14 @@ class Trainer {
         average_->buffers().batches_tracked = model_.buffers().batches_tracked;
     }
 
-    /// Skips a step or, where that is not allowed, ends it.
+    /// Skips a step or, where that is not allowed, ends it. `knowledge` is how much this rank knows of the reason, to
+    /// which comes whether its own input or targets are the reason.
     template <class Where>
-    StepResult give_up(const Pass& all, double lr, const char* what, Where&& where) {
+    StepResult give_up(const Pass& all, int knowledge, double lr, const char* what, Where&& where) {
         if (progress_.skipped_in_a_row >= settings_.skip_nonfinite) {
-            const std::string place = ranks_.one_text(where(), !all_finite(input_of(all), workspace_.threads()));
+            const int threads = workspace_.threads();
+            const bool given = !all_finite(input_of(all), threads) || !all_finite(all.targets.values, threads);
+            const std::string place = ranks_.one_text(where(), knowledge + (given ? 2 : 0));
             model_.buffers() = buffers_before_;
             not_finite(what, place);
         }
@@ -394,7 +399,7 @@ class Trainer {
     /// The first output of a pass that is not finite.
     std::string search(const Pass& pass) {
         detail::FiniteWatch<TrainPlan> watch{workspace_, pass.samples(), true};
-        workspace_.set_norm_sum({});  // the other ranks do not search
+        workspace_.set_norm_sum(ranks_.own_norm_sum());
         forward(model_, pass.input(), pass.samples(), workspace_, pass.key, watch);
         workspace_.set_norm_sum(ranks_.norm_sum());
         return watch.found();
