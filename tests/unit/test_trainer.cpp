@@ -29,42 +29,23 @@
 #include <ctnn/train/trainer.hpp>
 #endif
 
+#include "distributed/steps.hpp"
+
 namespace {
 
 using namespace ctnn;
+using distributed_test::distance;
+using distributed_test::Plain;  // what a step in several passes must not change, either
+using distributed_test::Samples;
 
-/// Without batch norm, with dropout: what a step in several passes must not change.
-struct Plain : Sequential<Input<3, 8, 8>, Conv2d<6, Kernel<3>>, ReLU, MaxPool2d<Kernel<2>>, Dropout2d<0.25>, Flatten,
-                          Linear<20>, Tanh, Dropout<0.5>, Linear<5>> {};
 struct WithNorm
     : Sequential<Input<3, 8, 8>, Conv2d<6, Kernel<3>>, BatchNorm2d<>, ReLU, Flatten, Dropout<0.5>, Linear<5>> {};
-
-template <class T>
-struct Samples {
-    std::vector<T> images;
-    std::vector<std::int32_t> labels;
-    std::vector<std::uint32_t> ids;
-
-    explicit Samples(std::size_t n) : images(n * 3 * 8 * 8), labels(n), ids(n) {
-        Random random{5, Stream::test};
-        for (T& v : images) { v = static_cast<T>(random.normal()); }
-        for (std::int32_t& v : labels) { v = static_cast<std::int32_t>(random.below(5)); }
-        for (std::uint32_t& v : ids) { v = random.next(); }
-    }
-};
 
 template <class Net, class T>
 std::vector<double> numbers_of(const Model<Net, T>& model) {
     std::vector<double> all{model.parameters().span().begin(), model.parameters().span().end()};
     all.insert(all.end(), model.buffers().span().begin(), model.buffers().span().end());
     return all;
-}
-
-double distance(const std::vector<double>& a, const std::vector<double>& b) {
-    REQUIRE(a.size() == b.size());
-    double most = 0.0;
-    for (std::size_t i = 0; i < a.size(); ++i) { most = std::max(most, std::abs(a[i] - b[i])); }
-    return most;
 }
 
 TrainerSettings settings_for(int batch, const Optimizer& optimizer = Sgd{.momentum = 0.9, .nesterov = true}) {
