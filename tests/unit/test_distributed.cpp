@@ -232,7 +232,6 @@ TEST_CASE("distributed: loaders share out batches that do not depend on the rank
             options.ranks = 1;
             whole.start_epoch(1);
             while (const MiniBatch* batch = whole.next()) {
-                MiniBatch all;
                 std::vector<float> images;
                 std::vector<std::int32_t> labels, second;
                 std::vector<std::uint32_t> ids;
