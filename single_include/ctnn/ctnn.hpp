@@ -3545,9 +3545,10 @@ void batch_norm_statistics(const T* moments, int rows, Pixels&& pixels, int chan
         }
     }
     if (!across) { return; }
-    across.memory[2 * channels] = count;
+    double& counts = across.memory[NormSum::size(channels) - 1];
+    counts = count;
     across(channels);
-    count = across.memory[2 * channels];
+    count = counts;
     for (int c = 0; c < channels; ++c) {
         const double mean = across.memory[c] / count;
         write(c, mean, std::max(across.memory[channels + c] - count * mean * mean, 0.0));
@@ -8103,13 +8104,14 @@ struct Stage {
         add_rows(io.rows + channels, 2 * channels, io.samples, channels, io.norm_weight_gradient);
         if (io.norm_sum) {
             double* const sums = io.norm_sum.memory;
+            double& counts = sums[NormSum::size(channels) - 1];
             std::copy_n(io.norm_bias_gradient, channels, sums);
             std::copy_n(io.norm_weight_gradient, channels, sums + channels);
-            sums[2 * channels] = static_cast<double>(count);
+            counts = static_cast<double>(count);
             io.norm_sum(channels);
             for (int c = 0; c < channels; ++c) {
-                v.a[c] = static_cast<T>(sums[c] / sums[2 * channels]);
-                v.b[c] = static_cast<T>(sums[channels + c] / sums[2 * channels]);
+                v.a[c] = static_cast<T>(sums[c] / counts);
+                v.b[c] = static_cast<T>(sums[channels + c] / counts);
             }
             return;
         }
@@ -10309,8 +10311,7 @@ class Trainer {
             if (fewest < 1) {
                 raise<ArgumentError>({"synchronised batch norm: a batch of ", samples, " samples in ", passes,
                                       " passes on each of ", ranks_.ranks().size(),
-                                      " ranks, expected at least one sample in each; change the batch size, or drop "
-                                      "the last batch"});
+                                      " ranks, expected at least one sample in each; change the batch size"});
             }
         } else if (fewest <= 1 && most >= 1) {
             detail::check_norms<Net>(1);

@@ -103,9 +103,10 @@ void batch_norm_statistics(const T* moments, int rows, Pixels&& pixels, int chan
         }
     }
     if (!across) { return; }
-    across.memory[2 * channels] = count;
+    double& counts = across.memory[NormSum::size(channels) - 1];
+    counts = count;
     across(channels);
-    count = across.memory[2 * channels];
+    count = counts;
     for (int c = 0; c < channels; ++c) {
         const double mean = across.memory[c] / count;
         write(c, mean, std::max(across.memory[channels + c] - count * mean * mean, 0.0));

@@ -264,13 +264,14 @@ struct Stage {
         add_rows(io.rows + channels, 2 * channels, io.samples, channels, io.norm_weight_gradient);
         if (io.norm_sum) {
             double* const sums = io.norm_sum.memory;
+            double& counts = sums[NormSum::size(channels) - 1];
             std::copy_n(io.norm_bias_gradient, channels, sums);
             std::copy_n(io.norm_weight_gradient, channels, sums + channels);
-            sums[2 * channels] = static_cast<double>(count);
+            counts = static_cast<double>(count);
             io.norm_sum(channels);
             for (int c = 0; c < channels; ++c) {
-                v.a[c] = static_cast<T>(sums[c] / sums[2 * channels]);
-                v.b[c] = static_cast<T>(sums[channels + c] / sums[2 * channels]);
+                v.a[c] = static_cast<T>(sums[c] / counts);
+                v.b[c] = static_cast<T>(sums[channels + c] / counts);
             }
             return;
         }

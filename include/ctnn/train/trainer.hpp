@@ -224,8 +224,7 @@ class Trainer {
             if (fewest < 1) {
                 raise<ArgumentError>({"synchronised batch norm: a batch of ", samples, " samples in ", passes,
                                       " passes on each of ", ranks_.ranks().size(),
-                                      " ranks, expected at least one sample in each; change the batch size, or drop "
-                                      "the last batch"});
+                                      " ranks, expected at least one sample in each; change the batch size"});
             }
         } else if (fewest <= 1 && most >= 1) {
             detail::check_norms<Net>(1);
