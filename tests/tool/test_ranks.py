@@ -1,5 +1,6 @@
 """Trainings by several processes, as mpirun starts them: the same results, failures that end all, refusals."""
 
+import json
 import os
 import re
 import shutil
@@ -32,6 +33,7 @@ class Ranks(ToolTest):
         process = self.mpirun((ranks, BINARY, *arguments))
         output, errors = process.communicate(timeout=300)
         self.assertEqual(process.returncode, 0, output + errors)
+        self.assertNotIn("alexnet: ", errors)
         return output
 
     def refusal(self, *programs):
@@ -135,6 +137,8 @@ class Ranks(ToolTest):
         folder = [BINARY, "train", "--dataset", "folder", "--batch-size", "4", "--out", "run", "--data-dir"]
         self.assertEqual(self.refusal((1, *folder, "few"), (1, *folder, "many")),
                          "rank 1 of 2: the number of training images is 21, expected 20 as on the first rank")
+        self.assertEqual(self.refusal((1, *first), (1, *first, "--stop-after", "1")),
+                         "rank 1 of 2: --stop-after is 1, expected 0 as on the first rank")
         other = self.path("other")
         shutil.copy(BINARY, other)
         with open(other, "ab") as file:
@@ -143,6 +147,10 @@ class Ranks(ToolTest):
                          "rank 1 of 2: the program's fingerprint is .*, expected .* as on the first rank")
         self.assertFalse(os.path.exists(self.path("run")))  # a run that was refused has not begun
 
+    def test_events_of_small_shares(self):
+        # A rank's passes are smaller than the eight pictures that TensorBoard gets.
+        self.train(2, *TRAIN, "--batch-size", "8", "--limit-train", "32", "--stop-after", "1", "--out", "run")
+
     def test_errors(self):
         self.assertEqual(self.refusal((3, BINARY, "train", "--dataset", "cifar10", "--data-dir", "missing")),
                          "missing: found no directory, expected one with CIFAR-10's data_batch_1.bin to "
@@ -150,6 +158,34 @@ class Ranks(ToolTest):
         self.assertEqual(self.refusal((2, BINARY, "info", "small")),
                          "alexnet info runs in one process, found 2 ranks of mpirun")
         self.assertRegex(self.refusal((4, BINARY, *TRAIN, "--batch-size", "3")), "synchronised batch norm: a batch of 3")
+
+
+class Scale(ToolTest):
+    def scaled(self, *options):
+        """What is said of 1, 2 and 1024 ranks."""
+        said = json.loads(self.run_tool("scale", "--batch-size", "4", "--steps", "2", "--threads", "1", "--ranks",
+                                        "1,2,1024", "--json", *options))
+        self.assertEqual([row["ranks"] for row in said["rows"]], [1, 2, 1024])
+        return said, said["rows"]
+
+    def test_a_slow_network_is_what_takes_the_time(self):
+        said, (one, two, many) = self.scaled("--bandwidth", "0.01", "--latency", "0")
+        self.assertAlmostEqual(one["step_ms"], said["step_alone_ms"], places=6)
+        milliseconds = 1e3 * said["bytes"] * 8 / 1e7  # of all bytes, once
+        self.assertGreater(milliseconds, 1000)
+        for row, turns in ((two, 1), (many, 2 * 1023 / 1024)):
+            self.assertLess(row["step_ms"], row["step_without_overlap_ms"])
+            self.assertGreater(row["step_ms"], 0.95 * turns * milliseconds)
+            self.assertLess(row["step_without_overlap_ms"], turns * milliseconds + 2 * said["step_alone_ms"])
+
+    def test_a_fast_network_takes_none(self):
+        said, rows = self.scaled("--bandwidth", "1000000", "--latency", "0")
+        for row in rows:
+            self.assertLess(row["step_ms"], 1.01 * said["step_alone_ms"])
+
+    def test_refusals(self):
+        for options in (["--ranks", "0"], ["--bandwidth", "0"], ["--latency", "-1"], ["--model", "none"]):
+            self.assertIn(options[0], self.refusal("scale", *options))
 
 
 if __name__ == "__main__":
