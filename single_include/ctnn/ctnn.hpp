@@ -20,6 +20,7 @@
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <initializer_list>
 #include <limits>
 #include <memory>
@@ -1828,6 +1829,11 @@ constexpr Shard shard_of(std::size_t n, int rank, int ranks) {
     const auto r = static_cast<std::size_t>(rank), all = static_cast<std::size_t>(ranks);
     return {n * r / all, n * (r + 1) / all};
 }
+/// Samples in the largest of these shares.
+constexpr std::size_t largest_shard(std::size_t n, int ranks) {
+    const auto all = static_cast<std::size_t>(ranks);
+    return (n + all - 1) / all;
+}
 
 /// Shuffles in place (Fisher and Yates) with numbers from `random`.
 constexpr void shuffle(std::span<std::uint32_t> indices, Random& random) {
@@ -2383,8 +2389,7 @@ class BatchLoader {
         slots_ = std::vector<Slot>(workers + 2);  // one with the user, one ready, one being filled by each
         for (Slot& slot : slots_) {
             // Any two samples of a batch may be mixed: then all of it is prepared.
-            const std::size_t prepared =
-                options_.mixup > 0 ? b : (b - 1) / static_cast<std::size_t>(options_.ranks) + 1;
+            const std::size_t prepared = options_.mixup > 0 ? b : largest_shard(b, options_.ranks);
             slot.images = AlignedArray<float>{prepared * sample_size()};
             slot.labels.resize(prepared);
             if (options_.mixup > 0) { slot.second_labels.resize(b); }
@@ -4212,7 +4217,7 @@ class DataParallel {
     [[nodiscard]] bool alone() const { return comm_.size() == 1; }
     [[nodiscard]] bool sync_norms() const { return sync_norms_; }
     /// Of a batch of n samples, over the ranks.
-    [[nodiscard]] std::size_t largest_share(std::size_t n) const { return (n + ranks_as_size() - 1) / ranks_as_size(); }
+    [[nodiscard]] std::size_t largest_share(std::size_t n) const { return largest_shard(n, comm_.size()); }
     [[nodiscard]] std::size_t smallest_share(std::size_t n) const { return n / ranks_as_size(); }
 
     /// For the workspace of a trainer that stays where it is.
@@ -10034,7 +10039,7 @@ struct TrainerSettings {
     }
     /// Samples in a pass, of a rank where there are several.
     [[nodiscard]] int pass_size(int ranks = 1) const {
-        const int share = (batch_size - 1) / ranks + 1;
+        const int share = static_cast<int>(largest_shard(static_cast<std::size_t>(batch_size), ranks));
         return micro_batch > 0 && micro_batch < share ? micro_batch : share;
     }
 };
@@ -10501,8 +10506,10 @@ class Trainer {
     }
     /// With what was found, whence it may come; unless parameters are what it has come to.
     [[nodiscard]] std::string source_of(const Pass& all, const std::string& found, bool parameters = true) const {
-        const bool places = all.key.ids >= places_.data() && all.key.ids < places_.data() + places_.size();
-        const std::uint32_t* const ids = places ? nullptr : all.key.ids;
+        const std::less<> before;  // which may compare pointers into different arrays
+        const bool placed =
+            !before(all.key.ids, places_.data()) && before(all.key.ids, places_.data() + places_.size());
+        const std::uint32_t* const ids = placed ? nullptr : all.key.ids;
         return detail::not_finite_source<Net>(found, input_of(all), all.targets.values, ids,
                                               parameters ? model_.parameters().data() : nullptr, workspace_.threads());
     }

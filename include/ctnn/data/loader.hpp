@@ -174,8 +174,7 @@ class BatchLoader {
         slots_ = std::vector<Slot>(workers + 2);  // one with the user, one ready, one being filled by each
         for (Slot& slot : slots_) {
             // Any two samples of a batch may be mixed: then all of it is prepared.
-            const std::size_t prepared =
-                options_.mixup > 0 ? b : (b - 1) / static_cast<std::size_t>(options_.ranks) + 1;
+            const std::size_t prepared = options_.mixup > 0 ? b : largest_shard(b, options_.ranks);
             slot.images = AlignedArray<float>{prepared * sample_size()};
             slot.labels.resize(prepared);
             if (options_.mixup > 0) { slot.second_labels.resize(b); }

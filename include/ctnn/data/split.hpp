@@ -47,6 +47,11 @@ constexpr Shard shard_of(std::size_t n, int rank, int ranks) {
     const auto r = static_cast<std::size_t>(rank), all = static_cast<std::size_t>(ranks);
     return {n * r / all, n * (r + 1) / all};
 }
+/// Samples in the largest of these shares.
+constexpr std::size_t largest_shard(std::size_t n, int ranks) {
+    const auto all = static_cast<std::size_t>(ranks);
+    return (n + all - 1) / all;
+}
 
 /// Shuffles in place (Fisher and Yates) with numbers from `random`.
 constexpr void shuffle(std::span<std::uint32_t> indices, Random& random) {

@@ -10,6 +10,7 @@
 
 #include <ctnn/core/config.hpp>
 #include <ctnn/core/error.hpp>
+#include <ctnn/data/split.hpp>
 #include <ctnn/train/loss.hpp>
 #include <ctnn/train/lr_scale.hpp>
 #include <ctnn/train/optimizer.hpp>
@@ -56,7 +57,7 @@ struct TrainerSettings {
     }
     /// Samples in a pass, of a rank where there are several.
     [[nodiscard]] int pass_size(int ranks = 1) const {
-        const int share = (batch_size - 1) / ranks + 1;
+        const int share = static_cast<int>(largest_shard(static_cast<std::size_t>(batch_size), ranks));
         return micro_batch > 0 && micro_batch < share ? micro_batch : share;
     }
 };

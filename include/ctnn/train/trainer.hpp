@@ -6,6 +6,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <numeric>
 #include <optional>
 #include <span>
@@ -414,8 +415,10 @@ class Trainer {
     }
     /// With what was found, whence it may come; unless parameters are what it has come to.
     [[nodiscard]] std::string source_of(const Pass& all, const std::string& found, bool parameters = true) const {
-        const bool places = all.key.ids >= places_.data() && all.key.ids < places_.data() + places_.size();
-        const std::uint32_t* const ids = places ? nullptr : all.key.ids;
+        const std::less<> before;  // which may compare pointers into different arrays
+        const bool placed =
+            !before(all.key.ids, places_.data()) && before(all.key.ids, places_.data() + places_.size());
+        const std::uint32_t* const ids = placed ? nullptr : all.key.ids;
         return detail::not_finite_source<Net>(found, input_of(all), all.targets.values, ids,
                                               parameters ? model_.parameters().data() : nullptr, workspace_.threads());
     }
