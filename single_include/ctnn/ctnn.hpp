@@ -44,7 +44,6 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 // ---- ctnn/core/config.hpp
 // What the compiler was told to build for: library version, the namespace of the instruction set, OpenMP.
@@ -221,15 +220,19 @@ template <class E>
 
 namespace detail {
 
-/// A piece of a message: text that outlives the message's making, or a number in its shortest form.
+/// A piece of a message: text that outlives the message's making, or a number in its shortest form. Overloads instead
+/// of templates, which cost compilers much for every message.
 class MessagePart {
   public:
-    template <std::convertible_to<std::string_view> Text>
-    MessagePart(const Text& text) : text_{text} {}
-    template <std::signed_integral Number>
-    MessagePart(Number number) : kind_{Kind::integer}, integer_{number} {}
-    template <std::unsigned_integral Number>
-    MessagePart(Number number) : kind_{Kind::natural}, natural_{number} {}
+    MessagePart(std::string_view text) : text_{text} {}
+    MessagePart(const std::string& text) : text_{text} {}
+    MessagePart(const char* text) : text_{text} {}
+    MessagePart(int number) : MessagePart(static_cast<long long>(number)) {}
+    MessagePart(long number) : MessagePart(static_cast<long long>(number)) {}
+    MessagePart(long long number) : kind_{Kind::integer}, integer_{number} {}
+    MessagePart(unsigned number) : MessagePart(static_cast<unsigned long long>(number)) {}
+    MessagePart(unsigned long number) : MessagePart(static_cast<unsigned long long>(number)) {}
+    MessagePart(unsigned long long number) : kind_{Kind::natural}, natural_{number} {}
     MessagePart(float number) : kind_{Kind::single}, real_{number} {}
     MessagePart(double number) : kind_{Kind::real}, real_{number} {}
     MessagePart(char) = delete;  // text or a number?
@@ -260,15 +263,26 @@ class MessagePart {
     };
 };
 
+/// The parts in a row. In one copy, because text put together where it is needed makes much of a program's code.
+CTNN_ONE_COPY inline std::string joined(std::initializer_list<MessagePart> parts) {
+    std::string message;
+    for (const MessagePart& part : parts) { part.append_to(message); }
+    return message;
+}
+
+/// The lowest `digits` hexadecimal digits of a number.
+inline std::string hex(std::uint64_t number, std::size_t digits) {
+    std::string text(digits, '0');
+    for (auto at = text.rbegin(); at != text.rend(); ++at, number >>= 4) { *at = "0123456789abcdef"[number & 15]; }
+    return text;
+}
+
 }  // namespace detail
 
-/// Throws an E whose message is made of the parts: raise<ArgumentError>({"found ", n, " samples, expected ", m}). In
-/// one copy, because messages put together where they are thrown make much of a program's code.
+/// Throws an E whose message is made of the parts: raise<ArgumentError>({"found ", n, " samples, expected ", m}).
 template <class E>
 [[noreturn, gnu::cold]] CTNN_ONE_COPY void raise(std::initializer_list<detail::MessagePart> parts) {
-    std::string message;
-    for (const detail::MessagePart& part : parts) { part.append_to(message); }
-    raise(E{message});
+    raise(E{detail::joined(parts)});
 }
 
 }  // namespace ctnn::inline CTNN_ISA
@@ -2097,13 +2111,13 @@ class BilinearResizer {
         std::uint8_t* to = out.pixels.data();
         for (int c = 0; c < image.shape.channels; ++c) {
             for (int y = 0; y < height; ++y, to += width) {
-                std::ranges::fill(sums_, detail::ResizeAxis::half);
+                std::fill(sums_.begin(), sums_.end(), detail::ResizeAxis::half);
                 for (int t = 0; t < y_.count(y); ++t) {
                     const std::int32_t weight = y_.weights(y)[t];
                     const std::uint8_t* const row = image.row(c, y_.first(y) + t);
                     for (std::size_t x = 0; x < width; ++x) { sums_[x] += weight * row[x]; }
                 }
-                std::ranges::transform(sums_, to, detail::ResizeAxis::byte);
+                std::transform(sums_.begin(), sums_.end(), to, detail::ResizeAxis::byte);
             }
         }
     }
@@ -2302,7 +2316,7 @@ class BatchLoader {
             abandoned_ = true;
             wake_user_.wait(lock, [this] { return busy_ == 0; });
             abandoned_ = false;
-            std::ranges::copy(indices_, order_.begin());
+            std::copy(indices_.begin(), indices_.end(), order_.begin());
             if (options_.shuffle) { shuffle_indices(order_, options_.seed, epoch); }
             for (Slot& slot : slots_) {
                 slot.ready = false;
@@ -2863,7 +2877,7 @@ inline Eigensystem symmetric_eigensystem(std::vector<double> a) {
     }
     std::vector<std::size_t> order(n);
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::ranges::sort(order, [&](std::size_t i, std::size_t j) {
+    std::sort(order.begin(), order.end(), [&](std::size_t i, std::size_t j) {
         const double x = a[i * n + i], y = a[j * n + j];
         return x != y ? x > y : i < j;
     });
@@ -2871,7 +2885,8 @@ inline Eigensystem symmetric_eigensystem(std::vector<double> a) {
     for (const std::size_t i : order) {
         found.values.push_back(a[i * n + i]);
         const auto row = std::span{v}.subspan(i * n, n);
-        const double largest = *std::ranges::max_element(row, {}, [](double x) { return std::abs(x); });
+        const double largest =
+            *std::max_element(row.begin(), row.end(), [](double x, double y) { return std::abs(x) < std::abs(y); });
         for (const double x : row) { found.vectors.push_back(largest < 0 ? -x : x); }
     }
     return found;
@@ -4276,7 +4291,7 @@ class DataParallel {
         std::vector<double> known(ranks_as_size());
         known[static_cast<std::size_t>(comm_.rank())] = knowledge;
         comm_.all_reduce(std::span{known});
-        const int root = static_cast<int>(std::ranges::max_element(known) - known.begin());
+        const int root = static_cast<int>(std::max_element(known.begin(), known.end()) - known.begin());
         std::size_t size = text.size();
         comm_.broadcast(std::as_writable_bytes(std::span{&size, 1}), root);
         text.resize(size);
@@ -4449,8 +4464,8 @@ class Json {
             if (natural && std::in_range<T>(*natural)) { return static_cast<T>(*natural); }
             const auto* negative = std::get_if<std::int64_t>(&value_);
             if (negative && std::in_range<T>(*negative)) { return static_cast<T>(*negative); }
-            wrong(place, "an integer from " + std::to_string(std::numeric_limits<T>::min()) + " to " +
-                             std::to_string(std::numeric_limits<T>::max()));
+            wrong(place, detail::joined({"an integer from ", std::numeric_limits<T>::min(), " to ",
+                                         std::numeric_limits<T>::max()}));
         } else {
             if (const auto* x = std::get_if<T>(&value_)) { return *x; }
             wrong(place, std::is_same_v<T, bool>          ? "true or false"
@@ -4465,7 +4480,7 @@ class Json {
     [[nodiscard]] std::conditional_t<std::is_arithmetic_v<T>, T, const T&> field(std::string_view key,
                                                                                  std::string_view place) const {
         const Json* member = find(key);
-        const std::string member_place = std::string{place} + ": key " + detail::shown(key);
+        const std::string member_place = detail::joined({place, ": key ", detail::shown(key)});
         if (member == nullptr) {
             static_cast<void>(get<Object>(place));
             raise<FileError>({member_place, ": found nothing, expected the key and a value"});
@@ -4606,7 +4621,7 @@ class JsonParser {
         if (at >= text_.size()) { return "the end"; }
         const auto code = static_cast<unsigned char>(text_[at]);
         if (code > 0x20 && code < 0x7F) { return std::string{'\''} + text_[at] + '\''; }
-        return "the byte " + std::to_string(code);
+        return joined({"the byte ", code});
     }
 
     [[nodiscard]] char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }  // a NUL fits no rule below
@@ -4641,7 +4656,7 @@ class JsonParser {
     }
 
     void enter(int depth) {
-        if (depth == json_depth_limit) { fail(at_, "one level more", "at most " + std::to_string(json_depth_limit)); }
+        if (depth == json_depth_limit) { fail(at_, "one level more", joined({"at most ", json_depth_limit})); }
         ++at_;
         skip_space();
     }
@@ -4675,7 +4690,7 @@ class JsonParser {
         } while (take(','));
         if (!take('}')) { fail("',' or '}'"); }
         if (const auto i = duplicate_key(members)) {
-            fail(offsets[*i], "the key " + shown(members[*i].first) + " again", "each key once");
+            fail(offsets[*i], joined({"the key ", shown(members[*i].first), " again"}), "each key once");
         }
         return members;
     }
@@ -4769,7 +4784,7 @@ class JsonParser {
     Json integer(std::string_view token, std::size_t start) const {
         T x{};
         if (std::from_chars(token.data(), token.data() + token.size(), x).ec != std::errc{}) {
-            fail(start, "an integer of " + std::to_string(token.size()) + " characters", "one of 64 bits");
+            fail(start, joined({"an integer of ", token.size(), " characters"}), "one of 64 bits");
         }
         return x;
     }
@@ -5142,9 +5157,8 @@ namespace detail {
 
 /// "F32 [2, 3]".
 inline std::string shown(Dtype dtype, std::span<const std::int64_t> shape) {
-    std::string out{dtype_info(dtype).name};
-    out += " [";
-    for (std::size_t i = 0; i < shape.size(); ++i) { (out += i > 0 ? ", " : "") += std::to_string(shape[i]); }
+    std::string out = joined({dtype_info(dtype).name, " ["});
+    for (std::size_t i = 0; i < shape.size(); ++i) { out += joined({i > 0 ? ", " : "", shape[i]}); }
     return out += ']';
 }
 
@@ -5182,7 +5196,7 @@ struct TensorView {
             raise<FileError>({"tensor ", detail::shown(name), ": found ", detail::shown(dtype, shape), ", expected ",
                               std::ranges::size(out), " elements of ", dtype_info(expected).name});
         }
-        std::ranges::copy(data, to.begin());
+        std::copy(data.begin(), data.end(), to.begin());
     }
 };
 
@@ -5206,15 +5220,18 @@ struct SafetensorsFile {
 
     /// The tensor, or nullptr.
     [[nodiscard]] const TensorView* find(std::string_view name) const {
-        const auto at = std::ranges::find(tensors, name, &TensorView::name);
-        return at == tensors.end() ? nullptr : &*at;
+        for (const TensorView& tensor : tensors) {
+            if (tensor.name == name) { return &tensor; }
+        }
+        return nullptr;
     }
 
     /// The tensor of this name, type and shape. Throws FileError where it is missing or of another kind.
     [[nodiscard]] const TensorView& require(std::string_view name, Dtype dtype,
                                             std::span<const std::int64_t> shape) const {
         const TensorView* tensor = find(name);
-        if (tensor == nullptr || tensor->dtype != dtype || !std::ranges::equal(tensor->shape, shape)) {
+        if (tensor == nullptr || tensor->dtype != dtype ||
+            !std::equal(shape.begin(), shape.end(), tensor->shape.begin(), tensor->shape.end())) {
             raise<FileError>({source, ": tensor ", detail::shown(name), ": found ",
                               (tensor ? detail::shown(tensor->dtype, tensor->shape) : "none of this name"),
                               ", expected ", detail::shown(dtype, shape)});
@@ -5224,8 +5241,10 @@ struct SafetensorsFile {
 
     /// The metadata of this key, or nullptr.
     [[nodiscard]] const std::string* find_metadata(std::string_view key) const {
-        const auto at = std::ranges::find(metadata, key, &SafetensorsMetadata::value_type::first);
-        return at == metadata.end() ? nullptr : &at->second;
+        for (const auto& [name, value] : metadata) {
+            if (name == key) { return &value; }
+        }
+        return nullptr;
     }
 };
 
@@ -5247,14 +5266,15 @@ inline TensorEntry parse_tensor_entry(const std::string& name, const Json& entry
     auto& [_, dtype, shape, data] = result.tensor;
 
     const auto& dtype_name = entry.field<std::string>("dtype", place);
-    const auto known = std::ranges::find(dtype_infos, dtype_name, &DtypeInfo::name);
+    const auto known = std::find_if(dtype_infos.begin(), dtype_infos.end(),
+                                    [&](const DtypeInfo& info) { return info.name == dtype_name; });
     if (known == dtype_infos.end()) {
         raise<FileError>({place, ": found the dtype ", shown(dtype_name), ", expected one of BOOL, F4 … U64"});
     }
     dtype = static_cast<Dtype>(known - dtype_infos.begin());
 
     for (const Json& n : entry.field<Json::Array>("shape", place)) {
-        shape.push_back(n.get<std::int64_t>(place + ": shape"));
+        shape.push_back(n.get<std::int64_t>(joined({place, ": shape"})));
     }
     const auto bytes = tensor_bytes(dtype, shape);
     if (!bytes) {
@@ -5264,8 +5284,9 @@ inline TensorEntry parse_tensor_entry(const std::string& name, const Json& entry
 
     const auto& offsets = entry.field<Json::Array>("data_offsets", place);
     if (offsets.size() != 2) { raise<FileError>({place, ": found ", offsets.size(), " data_offsets, expected 2"}); }
-    result.begin = offsets[0].get<std::uint64_t>(place + ": data_offsets");
-    result.end = offsets[1].get<std::uint64_t>(place + ": data_offsets");
+    const std::string place_of_offsets = joined({place, ": data_offsets"});
+    result.begin = offsets[0].get<std::uint64_t>(place_of_offsets);
+    result.end = offsets[1].get<std::uint64_t>(place_of_offsets);
     if (result.end < result.begin || result.end - result.begin != *bytes) {
         raise<FileError>({place, ": found data_offsets [", result.begin, ", ", result.end, "], expected ", *bytes,
                           " bytes for ", shown(dtype, shape)});
@@ -5279,48 +5300,53 @@ inline TensorEntry parse_tensor_entry(const std::string& name, const Json& entry
 /// expected, for anything that is not a complete and gapless safetensors file.
 inline SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, std::string_view source_name) {
     SafetensorsFile file{std::string{source_name}, {}, {}};
-    const auto fail = [&](const std::string& what) { raise<FileError>({file.source, ": ", what}); };
-    if (bytes.size() < 8) { fail("found " + std::to_string(bytes.size()) + " bytes, expected at least 8"); }
+    const auto fail = [&](std::initializer_list<detail::MessagePart> what) {
+        raise<FileError>({file.source, ": ", detail::joined(what)});
+    };
+    if (bytes.size() < 8) { fail({"found ", bytes.size(), " bytes, expected at least 8"}); }
 
     std::uint64_t header_size = 0;
     for (std::size_t i = 8; i-- > 0;) { header_size = header_size << 8 | std::to_integer<std::uint64_t>(bytes[i]); }
     if (header_size > safetensors_header_limit || header_size > bytes.size() - 8) {
-        fail("offset 0: found a header of " + std::to_string(header_size) + " bytes, expected at most " +
-             std::to_string(std::min<std::uint64_t>(bytes.size() - 8, safetensors_header_limit)));
+        fail({"offset 0: found a header of ", header_size, " bytes, expected at most ",
+              std::min<std::uint64_t>(bytes.size() - 8, safetensors_header_limit)});
     }
     const auto data = bytes.subspan(8 + static_cast<std::size_t>(header_size));
     const std::string_view text{reinterpret_cast<const char*>(bytes.data()) + 8, static_cast<std::size_t>(header_size)};
-    if (!text.starts_with('{')) { fail("offset 8: found no '{', expected the header to begin with it"); }
+    if (!text.starts_with('{')) { fail({"offset 8: found no '{', expected the header to begin with it"}); }
 
     const Json header = parse_json(text, file.source, 8);
     std::vector<detail::TensorEntry> entries;
     for (const auto& [name, value] : header.get<Json::Object>(file.source)) {
         if (name == detail::metadata_key) {
-            const std::string place = file.source + ": __metadata__";
+            const std::string place = detail::joined({file.source, ": __metadata__"});
             for (const auto& [key, text_value] : value.get<Json::Object>(place)) {
-                file.metadata.emplace_back(key, text_value.get<std::string>(place + ": key " + detail::shown(key)));
+                file.metadata.emplace_back(
+                    key, text_value.get<std::string>(detail::joined({place, ": key ", detail::shown(key)})));
             }
         } else {
-            entries.push_back(detail::parse_tensor_entry(name, value, file.source + ": tensor " + detail::shown(name)));
+            const std::string place = detail::joined({file.source, ": tensor ", detail::shown(name)});
+            entries.push_back(detail::parse_tensor_entry(name, value, place));
         }
     }
 
     std::vector<detail::TensorEntry*> order;
     order.reserve(entries.size());
     for (auto& entry : entries) { order.push_back(&entry); }
-    std::ranges::sort(order, {},
-                      [](const detail::TensorEntry* e) { return std::tie(e->begin, e->end, e->tensor.name); });
+    std::sort(order.begin(), order.end(), [](const detail::TensorEntry* a, const detail::TensorEntry* b) {
+        return a->begin != b->begin ? a->begin < b->begin
+               : a->end != b->end   ? a->end < b->end
+                                    : a->tensor.name < b->tensor.name;
+    });
     std::uint64_t end = 0;
     for (detail::TensorEntry* const entry : order) {
         auto& [tensor, entry_begin, entry_end] = *entry;
-        const std::string place = "tensor " + detail::shown(tensor.name);
+        const std::string place = detail::joined({"tensor ", detail::shown(tensor.name)});
         if (entry_begin != end) {
-            fail(place + ": found its data at " + std::to_string(entry_begin) + ", expected " + std::to_string(end) +
-                 ", where the data before it end");
+            fail({place, ": found its data at ", entry_begin, ", expected ", end, ", where the data before it end"});
         }
         if (entry_end > data.size()) {
-            fail(place + ": found " + std::to_string(data.size()) + " bytes of data in the file, expected at least " +
-                 std::to_string(entry_end));
+            fail({place, ": found ", data.size(), " bytes of data in the file, expected at least ", entry_end});
         }
         end = entry_end;
         tensor.data =
@@ -5328,8 +5354,7 @@ inline SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, std::
         file.tensors.push_back(std::move(tensor));
     }
     if (end != data.size()) {
-        fail("found " + std::to_string(data.size()) + " bytes of data, expected " + std::to_string(end) +
-             ", where the last tensor ends");
+        fail({"found ", data.size(), " bytes of data, expected ", end, ", where the last tensor ends"});
     }
     return file;
 }
@@ -5346,7 +5371,7 @@ inline SafetensorsImage lay_out_safetensors(std::span<const TensorView> tensors,
     std::vector<const TensorView*> order;
     for (const auto& tensor : tensors) { order.push_back(&tensor); }
     // Wide elements first, so that each lies at a multiple of its size.
-    std::ranges::sort(order, [](const TensorView* a, const TensorView* b) {
+    std::sort(order.begin(), order.end(), [](const TensorView* a, const TensorView* b) {
         return dtype_info(a->dtype).bits != dtype_info(b->dtype).bits
                    ? dtype_info(a->dtype).bits > dtype_info(b->dtype).bits
                    : a->name < b->name;
@@ -5441,7 +5466,8 @@ inline ModelInfo read_info(const SafetensorsFile& file) {
     ModelInfo info;
     const auto array = [&](const char* key) {
         const std::string* text = file.find_metadata(key);
-        return text == nullptr ? Json{Json::Array{}} : parse_json(*text, file.source + ": metadata '" + key + "'");
+        return text == nullptr ? Json{Json::Array{}}
+                               : parse_json(*text, joined({file.source, ": metadata '", key, "'"}));
     };
     const auto floats = [&](const char* key) {
         std::vector<float> values;
@@ -5573,18 +5599,18 @@ inline NativeArenas native_arenas(const SafetensorsFile& file, const NativeLayou
         }
     };
     expect("format", native_format, "");
-    expect("layout", fmt::format("{:016x}", layout.hash), ": this is another network, or from another version of ctnn");
+    expect("layout", hex(layout.hash, 16), ": this is another network, or from another version of ctnn");
     const auto arena = [&](std::string_view name, std::int64_t size) {
         return file.require(name, layout.dtype, std::array{size}).data;
     };
+    const std::string batches = joined({file.source, ": metadata 'batches_tracked'"});
     const NativeArenas arenas{
         arena("parameters", layout.parameters), arena("buffers", layout.buffers),
-        parse_json(native_metadata(file, "batches_tracked", "a number"), file.source + ": metadata 'batches_tracked'")
-            .get<std::int64_t>(file.source + ": metadata 'batches_tracked'")};
+        parse_json(native_metadata(file, "batches_tracked", "a number"), batches).get<std::int64_t>(batches)};
     for (const TensorView& tensor : file.tensors) {
         if (tensor.name != "parameters" && tensor.name != "buffers") {
-            raise(FileError{fmt::format(R"({}: found the tensor {}, expected "parameters" and "buffers" alone)",
-                                        file.source, shown(tensor.name))});
+            raise<FileError>({file.source, ": found the tensor ", shown(tensor.name),
+                              R"(, expected "parameters" and "buffers" alone)"});
         }
     }
     return arenas;
@@ -5606,7 +5632,7 @@ inline void require_aligned(const SafetensorsFile& file, std::span<const std::by
 template <Network Net, class T>
 void save_native(const std::filesystem::path& path, const Model<Net, T>& model, const ModelInfo& info) {
     SafetensorsMetadata metadata{{"format", std::string{detail::native_format}},
-                                 {"layout", fmt::format("{:016x}", layout_hash<Net>)},
+                                 {"layout", detail::hex(layout_hash<Net>, 16)},
                                  {"batches_tracked", std::to_string(model.buffers().batches_tracked)}};
     for (auto& entry : detail::info_metadata(info)) { metadata.push_back(std::move(entry)); }
     const auto arena = [](const char* name, std::span<const T> values) {
@@ -5742,15 +5768,16 @@ class StateDict {
             const auto is = [&](const std::string& prefix, const Name& name) {
                 return tensor.name == key(prefix, name);
             };
-            const bool parameter = std::ranges::any_of(arenas, [&](const std::string& prefix) {
-                return std::ranges::any_of(Layout::slots, [&](const auto& slot) { return is(prefix, slot.name); });
-            });
-            const bool buffer = std::ranges::any_of(buffers, [&](const std::string& prefix) {
-                return std::ranges::any_of(Layout::buffers, [&](const BufferSlot& slot) {
-                    return is(prefix, slot.mean) || is(prefix, slot.variance) || is(prefix, slot.batches);
-                });
-            });
-            if (!parameter && !buffer) {
+            bool known = false;
+            for (const std::string& prefix : arenas) {
+                for (const auto& slot : Layout::slots) { known = known || is(prefix, slot.name); }
+            }
+            for (const std::string& prefix : buffers) {
+                for (const BufferSlot& slot : Layout::buffers) {
+                    known = known || is(prefix, slot.mean) || is(prefix, slot.variance) || is(prefix, slot.batches);
+                }
+            }
+            if (!known) {
                 raise<FileError>({file.source, ": tensor ", detail::shown(tensor.name), ": found ",
                                   detail::shown(tensor.dtype, tensor.shape), ", expected none of this name"});
             }
@@ -5801,9 +5828,8 @@ class StateDict {
   private:
     inline static const std::array<std::string, 1> no_prefix{""};
 
-    static std::string key(std::string prefix, const Name& name) {
-        prefix += name.view();
-        return prefix;
+    static std::string key(const std::string& prefix, const Name& name) {
+        return detail::joined({prefix, name.view()});
     }
 
     std::vector<std::vector<T>> floats_;
@@ -9332,7 +9358,7 @@ inline void require_setting(std::string_view where, std::string_view what, doubl
                             double below = std::numeric_limits<double>::infinity()) {
     if (std::isfinite(value) && value >= 0.0 && value < below) { return; }
     raise<ArgumentError>({where, ": ", what, " is ", value, ", expected a finite number, at least 0",
-                          std::isfinite(below) ? fmt::format(" and below {}", below) : ""});
+                          std::isfinite(below) ? joined({" and below ", below}) : ""});
 }
 
 }  // namespace detail
@@ -9605,7 +9631,7 @@ namespace detail {
 /// "features.3.weight (layer 4, Conv2d)".
 template <Network Net>
 std::string tensor_title(const Name& name, std::size_t layer) {
-    return fmt::format("{} (layer {}, {})", name.view(), layer, Net::description.layers[layer].type);
+    return joined({name.view(), " (layer ", layer, ", ", Net::description.layers[layer].type, ")"});
 }
 
 /// The first tensor of an arena with a number that is not finite, or nothing. Those whose factor of the learning rate
@@ -9643,10 +9669,9 @@ std::string first_value_not_finite(std::span<const T> values, Shape shape, const
     if (all_finite(values, threads)) { return {}; }
     const auto bad = std::find_if(values.begin(), values.end(), [](T v) { return !std::isfinite(v); });
     const auto at = bad - values.begin(), sample = at / shape.size(), pixel = at % shape.size() / shape.channels;
-    return fmt::format("image {} of the batch{}, channel {}, row {}, column {} is {}", sample,
-                       ids != nullptr ? fmt::format(" (id {})", ids[sample]) : "", at % shape.channels,
-                       pixel / shape.width, pixel % shape.width,
-                       std::isnan(*bad) ? "NaN" : (*bad > 0 ? "infinity" : "-infinity"));
+    return joined({"image ", sample, " of the batch", ids != nullptr ? joined({" (id ", ids[sample], ")"}) : "",
+                   ", channel ", at % shape.channels, ", row ", pixel / shape.width, ", column ", pixel % shape.width,
+                   " is ", std::isnan(*bad) ? "NaN" : (*bad > 0 ? "infinity" : "-infinity")});
 }
 
 /// What was found in a step, and whence it may come: from the input or the targets alone where they are not finite,
@@ -9686,9 +9711,9 @@ class FiniteWatch {
     [[nodiscard]] std::string found() const {
         if (broken_ < 0) { return "every layer's output is"; }
         const StageSpec& stage = PlanType::StageList::at(static_cast<std::size_t>(broken_));
-        return fmt::format("the first output that is not: layer {}, {}{}", stage.begin,
-                           PlanType::Net::description.layers[stage.begin].type,
-                           stage.end > stage.begin + 1 ? fmt::format(", to layer {}", stage.end - 1) : "");
+        return joined({"the first output that is not: layer ", stage.begin, ", ",
+                       PlanType::Net::description.layers[stage.begin].type,
+                       stage.end > stage.begin + 1 ? joined({", to layer ", stage.end - 1}) : ""});
     }
 
   private:
@@ -9858,7 +9883,8 @@ struct Schedule {
             case ScheduleKind::step: return std::pow(gamma, std::floor(epoch / step_size));
             case ScheduleKind::multi_step: {
                 const auto reached = [&](int milestone) { return milestone <= epoch; };
-                return std::pow(gamma, static_cast<double>(std::ranges::count_if(milestones, reached)));
+                return std::pow(gamma,
+                                static_cast<double>(std::count_if(milestones.begin(), milestones.end(), reached)));
             }
             case ScheduleKind::linear: return falling(1.0 - p);
             case ScheduleKind::cosine: return falling(cosine(p));
@@ -9938,13 +9964,12 @@ std::string setting_text(const Value& value) {
     } else if constexpr (std::is_enum_v<Value>) {
         return std::string{name(value)};
     } else if constexpr (std::is_same_v<Value, LrScale>) {
-        const std::string text = fmt::format("{}={}", value.tensors, value.factor);
-        return value.from_epoch == 0 ? text : fmt::format("{}@{}", text, value.from_epoch);
+        std::string text = value.tensors + "=" + setting_text(value.factor);
+        if (value.from_epoch != 0) { text += "@" + setting_text(value.from_epoch); }
+        return text;
     } else if constexpr (detail::ListTraits<Value>::value) {
         std::string text;
-        for (const auto& element : value) {
-            text += fmt::format("{}{}", text.empty() ? "" : ",", setting_text(element));
-        }
+        for (const auto& element : value) { (text += text.empty() ? "" : ",") += setting_text(element); }
         return text;
     } else {
         static_assert(detail::ChoiceTraits<Value>::value);
@@ -10450,7 +10475,7 @@ class Trainer {
     }
     /// A pass of a rank whose share is smaller than the number of passes: its gradients are zero.
     void without_samples(const Gathering& what) {
-        if (!what.adds) { std::ranges::fill(gradients_.span(), T{}); }
+        if (!what.adds) { std::fill_n(gradients_.span().data(), gradients_.span().size(), T{}); }
         ++model_.buffers().batches_tracked;
         for (std::size_t s = TrainPlan::stage_count; s-- > 0;) {
             gather(TrainPlan::backward_time(s), {false, what.last, what.squares});
@@ -10515,8 +10540,9 @@ class Trainer {
     }
     [[noreturn]] void not_finite(const char* what, const std::string& where) const {
         const int skipped = progress_.skipped_in_a_row;
-        detail::throw_not_finite(progress_.step, what,
-                                 where + (skipped > 0 ? fmt::format("; skipped before it: {} in a row", skipped) : ""));
+        detail::throw_not_finite(
+            progress_.step, what,
+            where + (skipped > 0 ? detail::joined({"; skipped before it: ", skipped, " in a row"}) : ""));
     }
 
     Model<Net, T>& model_;
@@ -10682,13 +10708,16 @@ void load_trainer(const std::filesystem::path& path, Trainer<Net, T, Comm>& trai
     reader.read("skipped_in_a_row", progress.skipped_in_a_row);
     const SafetensorsMetadata first = detail::trainer_metadata({}, {});
     for (const auto& setting : detail::trainer_metadata(trainer.settings(), progress)) {
-        if (reader.lacks(setting.first.c_str()) && std::ranges::count(first, setting) != 0) { continue; }
+        if (reader.lacks(setting.first.c_str()) && std::count(first.begin(), first.end(), setting) != 0) { continue; }
         reader.expect(setting.first.c_str(), setting.second);
     }
     const SafetensorsMetadata defaults = loader_metadata({});
     for (const auto& setting : further) {
         // A file from before the loader had an option was written with its default.
-        if (file.find_metadata(setting.first) == nullptr && std::ranges::count(defaults, setting) != 0) { continue; }
+        if (file.find_metadata(setting.first) == nullptr &&
+            std::count(defaults.begin(), defaults.end(), setting) != 0) {
+            continue;
+        }
         reader.expect(setting.first.c_str(), setting.second);
     }
     const detail::TrainerPrefixes<Net, T> prefixes{trainer};
@@ -10716,28 +10745,36 @@ void load_trainer(const std::filesystem::path& path, Trainer<Net, T, Comm>& trai
 
 namespace ctnn::inline CTNN_ISA {
 
+namespace detail {
+/// Out of line, for a list of strings is long code wherever it stands.
+CTNN_ONE_COPY inline std::vector<std::string> strings(std::initializer_list<std::string_view> list) {
+    return {list.begin(), list.end()};
+}
+}  // namespace detail
+
 /// The names of CIFAR-10's classes, by label.
 inline std::vector<std::string> cifar10_class_names() {
-    return {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"};
+    return detail::strings({"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"});
 }
 
 /// The names of CIFAR-100's classes, by fine label.
 inline std::vector<std::string> cifar100_class_names() {
-    return {"apple",      "aquarium_fish", "baby",         "bear",       "beaver",      "bed",         "bee",
-            "beetle",     "bicycle",       "bottle",       "bowl",       "boy",         "bridge",      "bus",
-            "butterfly",  "camel",         "can",          "castle",     "caterpillar", "cattle",      "chair",
-            "chimpanzee", "clock",         "cloud",        "cockroach",  "couch",       "crab",        "crocodile",
-            "cup",        "dinosaur",      "dolphin",      "elephant",   "flatfish",    "forest",      "fox",
-            "girl",       "hamster",       "house",        "kangaroo",   "keyboard",    "lamp",        "lawn_mower",
-            "leopard",    "lion",          "lizard",       "lobster",    "man",         "maple_tree",  "motorcycle",
-            "mountain",   "mouse",         "mushroom",     "oak_tree",   "orange",      "orchid",      "otter",
-            "palm_tree",  "pear",          "pickup_truck", "pine_tree",  "plain",       "plate",       "poppy",
-            "porcupine",  "possum",        "rabbit",       "raccoon",    "ray",         "road",        "rocket",
-            "rose",       "sea",           "seal",         "shark",      "shrew",       "skunk",       "skyscraper",
-            "snail",      "snake",         "spider",       "squirrel",   "streetcar",   "sunflower",   "sweet_pepper",
-            "table",      "tank",          "telephone",    "television", "tiger",       "tractor",     "train",
-            "trout",      "tulip",         "turtle",       "wardrobe",   "whale",       "willow_tree", "wolf",
-            "woman",      "worm"};
+    return detail::strings(
+        {"apple",      "aquarium_fish", "baby",         "bear",       "beaver",      "bed",         "bee",
+         "beetle",     "bicycle",       "bottle",       "bowl",       "boy",         "bridge",      "bus",
+         "butterfly",  "camel",         "can",          "castle",     "caterpillar", "cattle",      "chair",
+         "chimpanzee", "clock",         "cloud",        "cockroach",  "couch",       "crab",        "crocodile",
+         "cup",        "dinosaur",      "dolphin",      "elephant",   "flatfish",    "forest",      "fox",
+         "girl",       "hamster",       "house",        "kangaroo",   "keyboard",    "lamp",        "lawn_mower",
+         "leopard",    "lion",          "lizard",       "lobster",    "man",         "maple_tree",  "motorcycle",
+         "mountain",   "mouse",         "mushroom",     "oak_tree",   "orange",      "orchid",      "otter",
+         "palm_tree",  "pear",          "pickup_truck", "pine_tree",  "plain",       "plate",       "poppy",
+         "porcupine",  "possum",        "rabbit",       "raccoon",    "ray",         "road",        "rocket",
+         "rose",       "sea",           "seal",         "shark",      "shrew",       "skunk",       "skyscraper",
+         "snail",      "snake",         "spider",       "squirrel",   "streetcar",   "sunflower",   "sweet_pepper",
+         "table",      "tank",          "telephone",    "television", "tiger",       "tractor",     "train",
+         "trout",      "tulip",         "turtle",       "wardrobe",   "whale",       "willow_tree", "wolf",
+         "woman",      "worm"});
 }
 
 /// CIFAR-100's training set statistics.
@@ -10759,15 +10796,24 @@ struct CifarLayout {
 inline CifarLayout cifar10_layout() { return {{10}, cifar10_normalization()}; }
 inline CifarLayout cifar100_layout() { return {{20, 100}, cifar100_normalization()}; }
 
-/// A file of so many records, its size checked, so that all files are known to be there before any is read.
-inline InputFile open_cifar(const CifarLayout& layout, const std::filesystem::path& path, std::size_t records) {
-    InputFile file{path};
+/// A file of so many records, its size checked.
+CTNN_ONE_COPY inline InputFile open_cifar(const CifarLayout& layout, std::filesystem::path path, std::size_t records) {
+    InputFile file{std::move(path)};
     if (file.size() != records * layout.record()) {
-        raise<FileError>({path.string(), ": found ", file.size(), " bytes, expected ", records * layout.record(), " (",
-                          records, " records of ", layout.labels.size() == 1 ? "a label" : "two labels", " and ",
+        raise<FileError>({file.path().string(), ": found ", file.size(), " bytes, expected ", records * layout.record(),
+                          " (", records, " records of ", layout.labels.size() == 1 ? "a label" : "two labels", " and ",
                           cifar_pixels, " pixels)"});
     }
     return file;
+}
+
+/// Files of a directory, so that all are known to be there before any is read.
+CTNN_ONE_COPY inline std::vector<InputFile> open_cifar(const CifarLayout& layout,
+                                                       const std::filesystem::path& directory,
+                                                       std::initializer_list<const char*> names, std::size_t records) {
+    std::vector<InputFile> files;
+    for (const char* const name : names) { files.push_back(open_cifar(layout, directory / name, records)); }
+    return files;
 }
 
 /// Reads whole files, one after the other, straight into place.
@@ -10843,13 +10889,12 @@ inline Dataset read_cifar10_batch(const std::filesystem::path& path) {
 inline TrainTest read_cifar10(const std::filesystem::path& directory) {
     detail::require_cifar_directory(directory, "CIFAR-10's data_batch_1.bin to data_batch_5.bin and test_batch.bin");
     const auto layout = detail::cifar10_layout();
-    std::vector<InputFile> train;
-    for (int i = 1; i <= 5; ++i) {
-        train.push_back(detail::open_cifar(layout, directory / fmt::format("data_batch_{}.bin", i), 10'000));
-    }
-    auto test = detail::open_cifar(layout, directory / "test_batch.bin", 10'000);
+    auto train = detail::open_cifar(
+        layout, directory,
+        {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"}, 10'000);
+    auto test = detail::open_cifar(layout, directory, {"test_batch.bin"}, 10'000);
     const auto names = detail::read_cifar_class_names(directory / "batches.meta.txt", cifar10_class_names());
-    return {detail::read_cifar(layout, train, names), detail::read_cifar(layout, {&test, 1}, names)};
+    return {detail::read_cifar(layout, train, names), detail::read_cifar(layout, test, names)};
 }
 
 /// CIFAR-100 from a directory, by its 100 fine labels: train.bin, test.bin, and class names from fine_label_names.txt
@@ -10857,10 +10902,10 @@ inline TrainTest read_cifar10(const std::filesystem::path& directory) {
 inline TrainTest read_cifar100(const std::filesystem::path& directory) {
     detail::require_cifar_directory(directory, "CIFAR-100's train.bin and test.bin");
     const auto layout = detail::cifar100_layout();
-    auto train = detail::open_cifar(layout, directory / "train.bin", 50'000);
-    auto test = detail::open_cifar(layout, directory / "test.bin", 10'000);
+    auto train = detail::open_cifar(layout, directory, {"train.bin"}, 50'000);
+    auto test = detail::open_cifar(layout, directory, {"test.bin"}, 10'000);
     const auto names = detail::read_cifar_class_names(directory / "fine_label_names.txt", cifar100_class_names());
-    return {detail::read_cifar(layout, {&train, 1}, names), detail::read_cifar(layout, {&test, 1}, names)};
+    return {detail::read_cifar(layout, train, names), detail::read_cifar(layout, test, names)};
 }
 
 }  // namespace ctnn::inline CTNN_ISA
@@ -10875,7 +10920,8 @@ namespace detail {
 inline bool is_identifier(std::string_view name) {
     const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
     const auto digit = [](char c) { return c >= '0' && c <= '9'; };
-    return !name.empty() && letter(name[0]) && std::ranges::all_of(name, [&](char c) { return letter(c) || digit(c); });
+    return !name.empty() && letter(name[0]) &&
+           std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || digit(c); });
 }
 
 /// A finite number as a literal of its exact value: hexadecimal, so that no compiler has to round.
@@ -11002,10 +11048,11 @@ enum class HexNames {
 
 /// Whether a network's tensors can be counted: parameters of convolutions and linear layers only.
 template <Network Net>
-inline constexpr bool has_numbered_names = std::ranges::all_of(ParameterLayout<Net>::slots, [](const auto& slot) {
-    const LayerKind kind = Net::description.layers[slot.layer].kind;
-    return kind == LayerKind::conv2d || kind == LayerKind::linear;
-});
+inline constexpr bool has_numbered_names =
+    std::all_of(ParameterLayout<Net>::slots.begin(), ParameterLayout<Net>::slots.end(), [](const auto& slot) {
+        const LayerKind kind = Net::description.layers[slot.layer].kind;
+        return kind == LayerKind::conv2d || kind == LayerKind::linear;
+    });
 
 namespace detail {
 
@@ -11020,7 +11067,7 @@ std::vector<std::string> numbered_names() {
         int& number = convolution ? convolutions : linears;
         number += slot.layer != std::exchange(layer, slot.layer) ? 1 : 0;
         const char* const tensor = slot.spec.name == "bias" ? "bias" : convolution ? "kernel" : "weights";
-        names.push_back(fmt::format("{}{}_{}", convolution ? "conv" : "fc", number, tensor));
+        names.push_back(joined({convolution ? "conv" : "fc", number, "_", tensor}));
     }
     return names;
 }
@@ -11041,12 +11088,14 @@ inline std::filesystem::path hex_path(const std::filesystem::path& directory, co
 /// "float32 96 3 11 11".
 inline std::string hex_header(const TensorView& tensor) {
     const char* const type = tensor.dtype == Dtype::f32 ? "float32" : tensor.dtype == Dtype::f64 ? "float64" : "int64";
-    return fmt::format("{}{}{}", type, tensor.shape.empty() ? "" : " ", fmt::join(tensor.shape, " "));
+    std::string text = type;
+    for (const std::int64_t n : tensor.shape) { text += joined({" ", n}); }
+    return text;
 }
 
 inline std::string hex_text(const std::string& name, const TensorView& tensor) {
     constexpr std::string_view digits = "0123456789abcdef";
-    std::string text = fmt::format("{}\n{}\n", name, hex_header(tensor));
+    std::string text = joined({name, "\n", hex_header(tensor), "\n"});
     text.reserve(text.size() + 2 * tensor.data.size() + 1);
     for (const std::byte byte : tensor.data) {
         text += digits[std::to_integer<std::size_t>(byte >> 4)];
@@ -11077,12 +11126,12 @@ inline std::vector<std::byte> read_hex(const std::filesystem::path& path, const 
 
     const std::string_view digits = next_line();
     const auto value = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
-    const auto wrong = std::ranges::find(digits, -1, value);
+    const auto wrong = std::find_if(digits.begin(), digits.end(), [&](char c) { return value(c) < 0; });
     if (wrong != digits.end()) {
-        fail(3, fmt::format("{} as digit {}", shown({wrong, 1}), wrong - digits.begin() + 1), "one of 0 to 9, a to f");
+        fail(3, joined({shown({wrong, 1}), " as digit ", wrong - digits.begin() + 1}), "one of 0 to 9, a to f");
     }
     if (digits.size() != 2 * expected.data.size()) {
-        fail(3, fmt::format("{} digits", digits.size()), fmt::format("{}", 2 * expected.data.size()));
+        fail(3, joined({digits.size(), " digits"}), std::to_string(2 * expected.data.size()));
     }
     if (!text.empty()) { fail(4, shown(text.substr(0, text.find('\n'))), "the end of the file"); }
     std::vector<std::byte> data(expected.data.size());
@@ -11210,8 +11259,8 @@ struct IdxArray {
     template <IdxElement T>
     [[nodiscard]] std::span<const T> values() const {
         if (!holds<T>()) {
-            raise(FileError{
-                fmt::format("{}: offset 2: found type {:02x}, expected {:02x}", source, type, detail::idx_type<T>())});
+            raise<FileError>({source, ": offset 2: found type ", detail::hex(type, 2), ", expected ",
+                              detail::hex(detail::idx_type<T>(), 2)});
         }
         return {reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T)};
     }
@@ -11222,11 +11271,12 @@ namespace detail {
 /// Copies elements of `size` bytes between the file's byte order and this machine's.
 inline void copy_big_endian(std::span<const std::byte> from, std::span<std::byte> to, std::size_t size) {
     if (std::endian::native == std::endian::big || size == 1) {
-        std::ranges::copy(from, to.begin());
+        std::copy(from.begin(), from.end(), to.begin());
         return;
     }
     for (std::size_t i = 0; i < from.size(); i += size) {
-        std::ranges::reverse_copy(from.subspan(i, size), to.begin() + static_cast<std::ptrdiff_t>(i));
+        const auto element = from.subspan(i, size);
+        std::reverse_copy(element.begin(), element.end(), to.begin() + static_cast<std::ptrdiff_t>(i));
     }
 }
 
@@ -11238,7 +11288,9 @@ inline std::uint32_t read_u32(std::span<const std::byte> bytes) {
 
 /// "28x28"; the single element of rank 0 is "1".
 inline std::string shown(std::span<const std::uint32_t> dims) {
-    return dims.empty() ? "1" : fmt::format("{}", fmt::join(dims, "x"));
+    std::string text = dims.empty() ? "1" : "";
+    for (const std::uint32_t n : dims) { text += joined({text.empty() ? "" : "x", n}); }
+    return text;
 }
 
 /// Bytes of so many elements; nothing where that overflows.
@@ -11264,27 +11316,29 @@ inline std::vector<std::byte> idx_header(std::uint8_t type, std::span<const std:
 /// Reads a file's bytes: two zeros, the element type, the rank, big-endian u32 dimensions, big-endian elements. Throws
 /// FileError that names `source` and the offset for a wrong magic, a type that is none, and a length that does not fit.
 inline IdxArray parse_idx(std::span<const std::byte> bytes, std::string source) {
-    const auto fail = [&](const std::string& what) { raise<FileError>({source, ": ", what}); };
-    if (bytes.size() < 4) { fail(fmt::format("found {} bytes, expected at least 4", bytes.size())); }
+    const auto fail = [&](std::initializer_list<detail::MessagePart> what) {
+        raise<FileError>({source, ": ", detail::joined(what)});
+    };
+    if (bytes.size() < 4) { fail({"found ", bytes.size(), " bytes, expected at least 4"}); }
     const std::uint32_t magic = detail::read_u32(bytes);
     const std::size_t element = detail::idx_element_size(magic >> 8);
     if (element == 0) {
-        fail(
-            fmt::format("offset 0: found {:08x}, expected 00, 00, a type (08, 09, 0b, 0c, 0d or 0e), the rank", magic));
+        fail({"offset 0: found ", detail::hex(magic, 8),
+              ", expected 00, 00, a type (08, 09, 0b, 0c, 0d or 0e), the rank"});
     }
     IdxArray array{{}, std::vector<std::uint32_t>(magic & 0xFF), static_cast<std::uint8_t>(magic >> 8)};
     const std::size_t header = 4 + 4 * array.dims.size();
     if (bytes.size() < header) {
-        fail(fmt::format("offset 4: found {} bytes, expected {} of dimensions for rank {}", bytes.size() - 4,
-                         header - 4, array.dims.size()));
+        fail({"offset 4: found ", bytes.size() - 4, " bytes, expected ", header - 4, " of dimensions for rank ",
+              array.dims.size()});
     }
     for (std::size_t i = 0; i < array.dims.size(); ++i) { array.dims[i] = detail::read_u32(bytes.subspan(4 + 4 * i)); }
     const auto data = bytes.subspan(header);
     const auto size = detail::idx_bytes(array.dims, element);
     if (data.size() != size) {
-        fail(fmt::format("offset {}: found {} bytes, expected {} for {} elements of {}", header, data.size(),
-                         size ? std::to_string(*size) : "fewer than 2^64", detail::shown(array.dims),
-                         element == 1 ? "a byte" : std::to_string(element) + " bytes"));
+        fail({"offset ", header, ": found ", data.size(), " bytes, expected ",
+              size ? std::to_string(*size) : "fewer than 2^64", " for ", detail::shown(array.dims), " elements of ",
+              element == 1 ? "a byte" : std::to_string(element) + " bytes"});
     }
     array.bytes.resize(data.size());
     detail::copy_big_endian(data, array.bytes, element);
@@ -11300,9 +11354,8 @@ inline IdxArray read_idx(const std::filesystem::path& path) { return parse_idx(r
 inline void write_idx(const std::filesystem::path& path, const IdxArray& array) {
     const std::size_t element = detail::idx_element_size(array.type);
     if (element == 0 || array.dims.size() > 255 || detail::idx_bytes(array.dims, element) != array.bytes.size()) {
-        raise(ArgumentError{
-            fmt::format("IDX: found {} bytes of type {:02x}, expected the elements of {} in at most 255 dimensions",
-                        array.bytes.size(), array.type, detail::shown(array.dims))});
+        raise<ArgumentError>({"IDX: found ", array.bytes.size(), " bytes of type ", detail::hex(array.type, 2),
+                              ", expected the elements of ", detail::shown(array.dims), " in at most 255 dimensions"});
     }
     const auto header = detail::idx_header(array.type, array.dims);
     std::vector<std::byte> swapped(array.bytes.size());
@@ -11322,8 +11375,8 @@ namespace detail {
 inline std::span<const std::uint8_t> require_bytes(const IdxArray& array, std::size_t rank, std::size_t or_rank,
                                                    std::string_view expected) {
     if (!array.holds<std::uint8_t>() || (array.dims.size() != rank && array.dims.size() != or_rank)) {
-        raise(FileError{fmt::format("{}: offset 2: found type {:02x} and rank {}, expected {}", array.source,
-                                    array.type, array.dims.size(), expected)});
+        raise<FileError>({array.source, ": offset 2: found type ", detail::hex(array.type, 2), " and rank ",
+                          array.dims.size(), ", expected ", expected});
     }
     return array.values<std::uint8_t>();
 }
@@ -11369,7 +11422,8 @@ inline void append_idx(Dataset& set, const IdxArray& images, const IdxArray& lab
         raise<FileError>({images.source, ": offset 8: found images of ", detail::shown(sizes), ", expected ",
                           set.shape.channels, "x", set.shape.height, "x", set.shape.width, " as before"});
     }
-    const auto wrong = std::ranges::find_if(classes, [&](auto label) { return label >= set.class_names.size(); });
+    const auto wrong =
+        std::find_if(classes.begin(), classes.end(), [&](auto label) { return label >= set.class_names.size(); });
     if (wrong != classes.end()) {
         raise<FileError>({labels.source, ": offset ", 8 + (wrong - classes.begin()), ": found the label ", *wrong,
                           ", expected 0 to ", static_cast<std::int64_t>(set.class_names.size()) - 1});
@@ -12664,7 +12718,7 @@ void predict(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net
     while (const MiniBatch* batch = loader.next()) {
         if (batch->size == 0) { continue; }  // of a rank whose share is empty
         std::span<const float> logits;
-        std::ranges::fill(mean, 0.0f);
+        std::fill(mean.begin(), mean.end(), 0.0f);
         for (const detail::View& view : views) {
             std::span<const float> images = batch->images;
             const auto place = moved.span().first(samples == 0 ? 0 : images.size());
@@ -12752,10 +12806,8 @@ inline TrainerSettings lars_paper_recipe(int batch, bool batch_norm) {
         s.batch_size = batch;
         return s;
     }
-    raise(
-        ArgumentError(fmt::format("the LARS paper has no rate for batches of {}, expected one of 512, 4096, 8192, "
-                                  "16384, 32768",
-                                  batch)));
+    raise<ArgumentError>(
+        {"the LARS paper has no rate for batches of ", batch, ", expected one of 512, 4096, 8192, 16384, 32768"});
 }
 
 }  // namespace ctnn::inline CTNN_ISA

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <charconv>
-#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -50,15 +50,19 @@ template <class E>
 
 namespace detail {
 
-/// A piece of a message: text that outlives the message's making, or a number in its shortest form.
+/// A piece of a message: text that outlives the message's making, or a number in its shortest form. Overloads instead
+/// of templates, which cost compilers much for every message.
 class MessagePart {
   public:
-    template <std::convertible_to<std::string_view> Text>
-    MessagePart(const Text& text) : text_{text} {}
-    template <std::signed_integral Number>
-    MessagePart(Number number) : kind_{Kind::integer}, integer_{number} {}
-    template <std::unsigned_integral Number>
-    MessagePart(Number number) : kind_{Kind::natural}, natural_{number} {}
+    MessagePart(std::string_view text) : text_{text} {}
+    MessagePart(const std::string& text) : text_{text} {}
+    MessagePart(const char* text) : text_{text} {}
+    MessagePart(int number) : MessagePart(static_cast<long long>(number)) {}
+    MessagePart(long number) : MessagePart(static_cast<long long>(number)) {}
+    MessagePart(long long number) : kind_{Kind::integer}, integer_{number} {}
+    MessagePart(unsigned number) : MessagePart(static_cast<unsigned long long>(number)) {}
+    MessagePart(unsigned long number) : MessagePart(static_cast<unsigned long long>(number)) {}
+    MessagePart(unsigned long long number) : kind_{Kind::natural}, natural_{number} {}
     MessagePart(float number) : kind_{Kind::single}, real_{number} {}
     MessagePart(double number) : kind_{Kind::real}, real_{number} {}
     MessagePart(char) = delete;  // text or a number?
@@ -89,15 +93,26 @@ class MessagePart {
     };
 };
 
+/// The parts in a row. In one copy, because text put together where it is needed makes much of a program's code.
+CTNN_ONE_COPY inline std::string joined(std::initializer_list<MessagePart> parts) {
+    std::string message;
+    for (const MessagePart& part : parts) { part.append_to(message); }
+    return message;
+}
+
+/// The lowest `digits` hexadecimal digits of a number.
+inline std::string hex(std::uint64_t number, std::size_t digits) {
+    std::string text(digits, '0');
+    for (auto at = text.rbegin(); at != text.rend(); ++at, number >>= 4) { *at = "0123456789abcdef"[number & 15]; }
+    return text;
+}
+
 }  // namespace detail
 
-/// Throws an E whose message is made of the parts: raise<ArgumentError>({"found ", n, " samples, expected ", m}). In
-/// one copy, because messages put together where they are thrown make much of a program's code.
+/// Throws an E whose message is made of the parts: raise<ArgumentError>({"found ", n, " samples, expected ", m}).
 template <class E>
 [[noreturn, gnu::cold]] CTNN_ONE_COPY void raise(std::initializer_list<detail::MessagePart> parts) {
-    std::string message;
-    for (const detail::MessagePart& part : parts) { part.append_to(message); }
-    raise(E{message});
+    raise(E{detail::joined(parts)});
 }
 
 }  // namespace ctnn::inline CTNN_ISA

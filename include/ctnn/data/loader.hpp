@@ -87,7 +87,7 @@ class BatchLoader {
             abandoned_ = true;
             wake_user_.wait(lock, [this] { return busy_ == 0; });
             abandoned_ = false;
-            std::ranges::copy(indices_, order_.begin());
+            std::copy(indices_.begin(), indices_.end(), order_.begin());
             if (options_.shuffle) { shuffle_indices(order_, options_.seed, epoch); }
             for (Slot& slot : slots_) {
                 slot.ready = false;

@@ -124,13 +124,13 @@ class BilinearResizer {
         std::uint8_t* to = out.pixels.data();
         for (int c = 0; c < image.shape.channels; ++c) {
             for (int y = 0; y < height; ++y, to += width) {
-                std::ranges::fill(sums_, detail::ResizeAxis::half);
+                std::fill(sums_.begin(), sums_.end(), detail::ResizeAxis::half);
                 for (int t = 0; t < y_.count(y); ++t) {
                     const std::int32_t weight = y_.weights(y)[t];
                     const std::uint8_t* const row = image.row(c, y_.first(y) + t);
                     for (std::size_t x = 0; x < width; ++x) { sums_[x] += weight * row[x]; }
                 }
-                std::ranges::transform(sums_, to, detail::ResizeAxis::byte);
+                std::transform(sums_.begin(), sums_.end(), to, detail::ResizeAxis::byte);
             }
         }
     }

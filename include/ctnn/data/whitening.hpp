@@ -67,7 +67,7 @@ inline Eigensystem symmetric_eigensystem(std::vector<double> a) {
     }
     std::vector<std::size_t> order(n);
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::ranges::sort(order, [&](std::size_t i, std::size_t j) {
+    std::sort(order.begin(), order.end(), [&](std::size_t i, std::size_t j) {
         const double x = a[i * n + i], y = a[j * n + j];
         return x != y ? x > y : i < j;
     });
@@ -75,7 +75,8 @@ inline Eigensystem symmetric_eigensystem(std::vector<double> a) {
     for (const std::size_t i : order) {
         found.values.push_back(a[i * n + i]);
         const auto row = std::span{v}.subspan(i * n, n);
-        const double largest = *std::ranges::max_element(row, {}, [](double x) { return std::abs(x); });
+        const double largest =
+            *std::max_element(row.begin(), row.end(), [](double x, double y) { return std::abs(x) < std::abs(y); });
         for (const double x : row) { found.vectors.push_back(largest < 0 ? -x : x); }
     }
     return found;

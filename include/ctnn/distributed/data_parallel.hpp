@@ -98,7 +98,7 @@ class DataParallel {
         std::vector<double> known(ranks_as_size());
         known[static_cast<std::size_t>(comm_.rank())] = knowledge;
         comm_.all_reduce(std::span{known});
-        const int root = static_cast<int>(std::ranges::max_element(known) - known.begin());
+        const int root = static_cast<int>(std::max_element(known.begin(), known.end()) - known.begin());
         std::size_t size = text.size();
         comm_.broadcast(std::as_writable_bytes(std::span{&size, 1}), root);
         text.resize(size);

@@ -75,7 +75,7 @@ class MpiCommunicator {
     void all_reduce(std::span<double> values) {
         // Of fewer numbers than ranks, Open MPI's choice below makes a ring, of as many turns as there are ranks.
         const bool few = values.size() < few_.size();
-        if (few) { std::ranges::fill(std::ranges::copy(values, few_.begin()).out, few_.end(), 0.0); }
+        if (few) { std::fill(std::copy(values.begin(), values.end(), few_.begin()), few_.end(), 0.0); }
         run(Kind::sum_doubles, std::as_writable_bytes(few ? std::span{few_} : values));
         if (few) { std::copy_n(few_.begin(), values.size(), values.begin()); }
     }

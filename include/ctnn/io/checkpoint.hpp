@@ -158,13 +158,16 @@ void load_trainer(const std::filesystem::path& path, Trainer<Net, T, Comm>& trai
     reader.read("skipped_in_a_row", progress.skipped_in_a_row);
     const SafetensorsMetadata first = detail::trainer_metadata({}, {});
     for (const auto& setting : detail::trainer_metadata(trainer.settings(), progress)) {
-        if (reader.lacks(setting.first.c_str()) && std::ranges::count(first, setting) != 0) { continue; }
+        if (reader.lacks(setting.first.c_str()) && std::count(first.begin(), first.end(), setting) != 0) { continue; }
         reader.expect(setting.first.c_str(), setting.second);
     }
     const SafetensorsMetadata defaults = loader_metadata({});
     for (const auto& setting : further) {
         // A file from before the loader had an option was written with its default.
-        if (file.find_metadata(setting.first) == nullptr && std::ranges::count(defaults, setting) != 0) { continue; }
+        if (file.find_metadata(setting.first) == nullptr &&
+            std::count(defaults.begin(), defaults.end(), setting) != 0) {
+            continue;
+        }
         reader.expect(setting.first.c_str(), setting.second);
     }
     const detail::TrainerPrefixes<Net, T> prefixes{trainer};

@@ -5,14 +5,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <span>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include <ctnn/core/error.hpp>
 #include <ctnn/data/dataset.hpp>
@@ -20,28 +20,36 @@
 
 namespace ctnn::inline CTNN_ISA {
 
+namespace detail {
+/// Out of line, for a list of strings is long code wherever it stands.
+CTNN_ONE_COPY inline std::vector<std::string> strings(std::initializer_list<std::string_view> list) {
+    return {list.begin(), list.end()};
+}
+}  // namespace detail
+
 /// The names of CIFAR-10's classes, by label.
 inline std::vector<std::string> cifar10_class_names() {
-    return {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"};
+    return detail::strings({"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"});
 }
 
 /// The names of CIFAR-100's classes, by fine label.
 inline std::vector<std::string> cifar100_class_names() {
-    return {"apple",      "aquarium_fish", "baby",         "bear",       "beaver",      "bed",         "bee",
-            "beetle",     "bicycle",       "bottle",       "bowl",       "boy",         "bridge",      "bus",
-            "butterfly",  "camel",         "can",          "castle",     "caterpillar", "cattle",      "chair",
-            "chimpanzee", "clock",         "cloud",        "cockroach",  "couch",       "crab",        "crocodile",
-            "cup",        "dinosaur",      "dolphin",      "elephant",   "flatfish",    "forest",      "fox",
-            "girl",       "hamster",       "house",        "kangaroo",   "keyboard",    "lamp",        "lawn_mower",
-            "leopard",    "lion",          "lizard",       "lobster",    "man",         "maple_tree",  "motorcycle",
-            "mountain",   "mouse",         "mushroom",     "oak_tree",   "orange",      "orchid",      "otter",
-            "palm_tree",  "pear",          "pickup_truck", "pine_tree",  "plain",       "plate",       "poppy",
-            "porcupine",  "possum",        "rabbit",       "raccoon",    "ray",         "road",        "rocket",
-            "rose",       "sea",           "seal",         "shark",      "shrew",       "skunk",       "skyscraper",
-            "snail",      "snake",         "spider",       "squirrel",   "streetcar",   "sunflower",   "sweet_pepper",
-            "table",      "tank",          "telephone",    "television", "tiger",       "tractor",     "train",
-            "trout",      "tulip",         "turtle",       "wardrobe",   "whale",       "willow_tree", "wolf",
-            "woman",      "worm"};
+    return detail::strings(
+        {"apple",      "aquarium_fish", "baby",         "bear",       "beaver",      "bed",         "bee",
+         "beetle",     "bicycle",       "bottle",       "bowl",       "boy",         "bridge",      "bus",
+         "butterfly",  "camel",         "can",          "castle",     "caterpillar", "cattle",      "chair",
+         "chimpanzee", "clock",         "cloud",        "cockroach",  "couch",       "crab",        "crocodile",
+         "cup",        "dinosaur",      "dolphin",      "elephant",   "flatfish",    "forest",      "fox",
+         "girl",       "hamster",       "house",        "kangaroo",   "keyboard",    "lamp",        "lawn_mower",
+         "leopard",    "lion",          "lizard",       "lobster",    "man",         "maple_tree",  "motorcycle",
+         "mountain",   "mouse",         "mushroom",     "oak_tree",   "orange",      "orchid",      "otter",
+         "palm_tree",  "pear",          "pickup_truck", "pine_tree",  "plain",       "plate",       "poppy",
+         "porcupine",  "possum",        "rabbit",       "raccoon",    "ray",         "road",        "rocket",
+         "rose",       "sea",           "seal",         "shark",      "shrew",       "skunk",       "skyscraper",
+         "snail",      "snake",         "spider",       "squirrel",   "streetcar",   "sunflower",   "sweet_pepper",
+         "table",      "tank",          "telephone",    "television", "tiger",       "tractor",     "train",
+         "trout",      "tulip",         "turtle",       "wardrobe",   "whale",       "willow_tree", "wolf",
+         "woman",      "worm"});
 }
 
 /// CIFAR-100's training set statistics.
@@ -63,15 +71,24 @@ struct CifarLayout {
 inline CifarLayout cifar10_layout() { return {{10}, cifar10_normalization()}; }
 inline CifarLayout cifar100_layout() { return {{20, 100}, cifar100_normalization()}; }
 
-/// A file of so many records, its size checked, so that all files are known to be there before any is read.
-inline InputFile open_cifar(const CifarLayout& layout, const std::filesystem::path& path, std::size_t records) {
-    InputFile file{path};
+/// A file of so many records, its size checked.
+CTNN_ONE_COPY inline InputFile open_cifar(const CifarLayout& layout, std::filesystem::path path, std::size_t records) {
+    InputFile file{std::move(path)};
     if (file.size() != records * layout.record()) {
-        raise<FileError>({path.string(), ": found ", file.size(), " bytes, expected ", records * layout.record(), " (",
-                          records, " records of ", layout.labels.size() == 1 ? "a label" : "two labels", " and ",
+        raise<FileError>({file.path().string(), ": found ", file.size(), " bytes, expected ", records * layout.record(),
+                          " (", records, " records of ", layout.labels.size() == 1 ? "a label" : "two labels", " and ",
                           cifar_pixels, " pixels)"});
     }
     return file;
+}
+
+/// Files of a directory, so that all are known to be there before any is read.
+CTNN_ONE_COPY inline std::vector<InputFile> open_cifar(const CifarLayout& layout,
+                                                       const std::filesystem::path& directory,
+                                                       std::initializer_list<const char*> names, std::size_t records) {
+    std::vector<InputFile> files;
+    for (const char* const name : names) { files.push_back(open_cifar(layout, directory / name, records)); }
+    return files;
 }
 
 /// Reads whole files, one after the other, straight into place.
@@ -147,13 +164,12 @@ inline Dataset read_cifar10_batch(const std::filesystem::path& path) {
 inline TrainTest read_cifar10(const std::filesystem::path& directory) {
     detail::require_cifar_directory(directory, "CIFAR-10's data_batch_1.bin to data_batch_5.bin and test_batch.bin");
     const auto layout = detail::cifar10_layout();
-    std::vector<InputFile> train;
-    for (int i = 1; i <= 5; ++i) {
-        train.push_back(detail::open_cifar(layout, directory / fmt::format("data_batch_{}.bin", i), 10'000));
-    }
-    auto test = detail::open_cifar(layout, directory / "test_batch.bin", 10'000);
+    auto train = detail::open_cifar(
+        layout, directory,
+        {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"}, 10'000);
+    auto test = detail::open_cifar(layout, directory, {"test_batch.bin"}, 10'000);
     const auto names = detail::read_cifar_class_names(directory / "batches.meta.txt", cifar10_class_names());
-    return {detail::read_cifar(layout, train, names), detail::read_cifar(layout, {&test, 1}, names)};
+    return {detail::read_cifar(layout, train, names), detail::read_cifar(layout, test, names)};
 }
 
 /// CIFAR-100 from a directory, by its 100 fine labels: train.bin, test.bin, and class names from fine_label_names.txt
@@ -161,10 +177,10 @@ inline TrainTest read_cifar10(const std::filesystem::path& directory) {
 inline TrainTest read_cifar100(const std::filesystem::path& directory) {
     detail::require_cifar_directory(directory, "CIFAR-100's train.bin and test.bin");
     const auto layout = detail::cifar100_layout();
-    auto train = detail::open_cifar(layout, directory / "train.bin", 50'000);
-    auto test = detail::open_cifar(layout, directory / "test.bin", 10'000);
+    auto train = detail::open_cifar(layout, directory, {"train.bin"}, 50'000);
+    auto test = detail::open_cifar(layout, directory, {"test.bin"}, 10'000);
     const auto names = detail::read_cifar_class_names(directory / "fine_label_names.txt", cifar100_class_names());
-    return {detail::read_cifar(layout, {&train, 1}, names), detail::read_cifar(layout, {&test, 1}, names)};
+    return {detail::read_cifar(layout, train, names), detail::read_cifar(layout, test, names)};
 }
 
 }  // namespace ctnn::inline CTNN_ISA

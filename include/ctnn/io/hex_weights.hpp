@@ -19,9 +19,6 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <ctnn/core/error.hpp>
 #include <ctnn/io/file.hpp>
 #include <ctnn/io/safetensors.hpp>
@@ -38,10 +35,11 @@ enum class HexNames {
 
 /// Whether a network's tensors can be counted: parameters of convolutions and linear layers only.
 template <Network Net>
-inline constexpr bool has_numbered_names = std::ranges::all_of(ParameterLayout<Net>::slots, [](const auto& slot) {
-    const LayerKind kind = Net::description.layers[slot.layer].kind;
-    return kind == LayerKind::conv2d || kind == LayerKind::linear;
-});
+inline constexpr bool has_numbered_names =
+    std::all_of(ParameterLayout<Net>::slots.begin(), ParameterLayout<Net>::slots.end(), [](const auto& slot) {
+        const LayerKind kind = Net::description.layers[slot.layer].kind;
+        return kind == LayerKind::conv2d || kind == LayerKind::linear;
+    });
 
 namespace detail {
 
@@ -56,7 +54,7 @@ std::vector<std::string> numbered_names() {
         int& number = convolution ? convolutions : linears;
         number += slot.layer != std::exchange(layer, slot.layer) ? 1 : 0;
         const char* const tensor = slot.spec.name == "bias" ? "bias" : convolution ? "kernel" : "weights";
-        names.push_back(fmt::format("{}{}_{}", convolution ? "conv" : "fc", number, tensor));
+        names.push_back(joined({convolution ? "conv" : "fc", number, "_", tensor}));
     }
     return names;
 }
@@ -77,12 +75,14 @@ inline std::filesystem::path hex_path(const std::filesystem::path& directory, co
 /// "float32 96 3 11 11".
 inline std::string hex_header(const TensorView& tensor) {
     const char* const type = tensor.dtype == Dtype::f32 ? "float32" : tensor.dtype == Dtype::f64 ? "float64" : "int64";
-    return fmt::format("{}{}{}", type, tensor.shape.empty() ? "" : " ", fmt::join(tensor.shape, " "));
+    std::string text = type;
+    for (const std::int64_t n : tensor.shape) { text += joined({" ", n}); }
+    return text;
 }
 
 inline std::string hex_text(const std::string& name, const TensorView& tensor) {
     constexpr std::string_view digits = "0123456789abcdef";
-    std::string text = fmt::format("{}\n{}\n", name, hex_header(tensor));
+    std::string text = joined({name, "\n", hex_header(tensor), "\n"});
     text.reserve(text.size() + 2 * tensor.data.size() + 1);
     for (const std::byte byte : tensor.data) {
         text += digits[std::to_integer<std::size_t>(byte >> 4)];
@@ -113,12 +113,12 @@ inline std::vector<std::byte> read_hex(const std::filesystem::path& path, const 
 
     const std::string_view digits = next_line();
     const auto value = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
-    const auto wrong = std::ranges::find(digits, -1, value);
+    const auto wrong = std::find_if(digits.begin(), digits.end(), [&](char c) { return value(c) < 0; });
     if (wrong != digits.end()) {
-        fail(3, fmt::format("{} as digit {}", shown({wrong, 1}), wrong - digits.begin() + 1), "one of 0 to 9, a to f");
+        fail(3, joined({shown({wrong, 1}), " as digit ", wrong - digits.begin() + 1}), "one of 0 to 9, a to f");
     }
     if (digits.size() != 2 * expected.data.size()) {
-        fail(3, fmt::format("{} digits", digits.size()), fmt::format("{}", 2 * expected.data.size()));
+        fail(3, joined({digits.size(), " digits"}), std::to_string(2 * expected.data.size()));
     }
     if (!text.empty()) { fail(4, shown(text.substr(0, text.find('\n'))), "the end of the file"); }
     std::vector<std::byte> data(expected.data.size());

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <limits>
 #include <optional>
 #include <span>
@@ -17,9 +18,6 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <ctnn/core/error.hpp>
 #include <ctnn/data/dataset.hpp>
@@ -72,8 +70,8 @@ struct IdxArray {
     template <IdxElement T>
     [[nodiscard]] std::span<const T> values() const {
         if (!holds<T>()) {
-            raise(FileError{
-                fmt::format("{}: offset 2: found type {:02x}, expected {:02x}", source, type, detail::idx_type<T>())});
+            raise<FileError>({source, ": offset 2: found type ", detail::hex(type, 2), ", expected ",
+                              detail::hex(detail::idx_type<T>(), 2)});
         }
         return {reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T)};
     }
@@ -84,11 +82,12 @@ namespace detail {
 /// Copies elements of `size` bytes between the file's byte order and this machine's.
 inline void copy_big_endian(std::span<const std::byte> from, std::span<std::byte> to, std::size_t size) {
     if (std::endian::native == std::endian::big || size == 1) {
-        std::ranges::copy(from, to.begin());
+        std::copy(from.begin(), from.end(), to.begin());
         return;
     }
     for (std::size_t i = 0; i < from.size(); i += size) {
-        std::ranges::reverse_copy(from.subspan(i, size), to.begin() + static_cast<std::ptrdiff_t>(i));
+        const auto element = from.subspan(i, size);
+        std::reverse_copy(element.begin(), element.end(), to.begin() + static_cast<std::ptrdiff_t>(i));
     }
 }
 
@@ -100,7 +99,9 @@ inline std::uint32_t read_u32(std::span<const std::byte> bytes) {
 
 /// "28x28"; the single element of rank 0 is "1".
 inline std::string shown(std::span<const std::uint32_t> dims) {
-    return dims.empty() ? "1" : fmt::format("{}", fmt::join(dims, "x"));
+    std::string text = dims.empty() ? "1" : "";
+    for (const std::uint32_t n : dims) { text += joined({text.empty() ? "" : "x", n}); }
+    return text;
 }
 
 /// Bytes of so many elements; nothing where that overflows.
@@ -126,27 +127,29 @@ inline std::vector<std::byte> idx_header(std::uint8_t type, std::span<const std:
 /// Reads a file's bytes: two zeros, the element type, the rank, big-endian u32 dimensions, big-endian elements. Throws
 /// FileError that names `source` and the offset for a wrong magic, a type that is none, and a length that does not fit.
 inline IdxArray parse_idx(std::span<const std::byte> bytes, std::string source) {
-    const auto fail = [&](const std::string& what) { raise<FileError>({source, ": ", what}); };
-    if (bytes.size() < 4) { fail(fmt::format("found {} bytes, expected at least 4", bytes.size())); }
+    const auto fail = [&](std::initializer_list<detail::MessagePart> what) {
+        raise<FileError>({source, ": ", detail::joined(what)});
+    };
+    if (bytes.size() < 4) { fail({"found ", bytes.size(), " bytes, expected at least 4"}); }
     const std::uint32_t magic = detail::read_u32(bytes);
     const std::size_t element = detail::idx_element_size(magic >> 8);
     if (element == 0) {
-        fail(
-            fmt::format("offset 0: found {:08x}, expected 00, 00, a type (08, 09, 0b, 0c, 0d or 0e), the rank", magic));
+        fail({"offset 0: found ", detail::hex(magic, 8),
+              ", expected 00, 00, a type (08, 09, 0b, 0c, 0d or 0e), the rank"});
     }
     IdxArray array{{}, std::vector<std::uint32_t>(magic & 0xFF), static_cast<std::uint8_t>(magic >> 8)};
     const std::size_t header = 4 + 4 * array.dims.size();
     if (bytes.size() < header) {
-        fail(fmt::format("offset 4: found {} bytes, expected {} of dimensions for rank {}", bytes.size() - 4,
-                         header - 4, array.dims.size()));
+        fail({"offset 4: found ", bytes.size() - 4, " bytes, expected ", header - 4, " of dimensions for rank ",
+              array.dims.size()});
     }
     for (std::size_t i = 0; i < array.dims.size(); ++i) { array.dims[i] = detail::read_u32(bytes.subspan(4 + 4 * i)); }
     const auto data = bytes.subspan(header);
     const auto size = detail::idx_bytes(array.dims, element);
     if (data.size() != size) {
-        fail(fmt::format("offset {}: found {} bytes, expected {} for {} elements of {}", header, data.size(),
-                         size ? std::to_string(*size) : "fewer than 2^64", detail::shown(array.dims),
-                         element == 1 ? "a byte" : std::to_string(element) + " bytes"));
+        fail({"offset ", header, ": found ", data.size(), " bytes, expected ",
+              size ? std::to_string(*size) : "fewer than 2^64", " for ", detail::shown(array.dims), " elements of ",
+              element == 1 ? "a byte" : std::to_string(element) + " bytes"});
     }
     array.bytes.resize(data.size());
     detail::copy_big_endian(data, array.bytes, element);
@@ -162,9 +165,8 @@ inline IdxArray read_idx(const std::filesystem::path& path) { return parse_idx(r
 inline void write_idx(const std::filesystem::path& path, const IdxArray& array) {
     const std::size_t element = detail::idx_element_size(array.type);
     if (element == 0 || array.dims.size() > 255 || detail::idx_bytes(array.dims, element) != array.bytes.size()) {
-        raise(ArgumentError{
-            fmt::format("IDX: found {} bytes of type {:02x}, expected the elements of {} in at most 255 dimensions",
-                        array.bytes.size(), array.type, detail::shown(array.dims))});
+        raise<ArgumentError>({"IDX: found ", array.bytes.size(), " bytes of type ", detail::hex(array.type, 2),
+                              ", expected the elements of ", detail::shown(array.dims), " in at most 255 dimensions"});
     }
     const auto header = detail::idx_header(array.type, array.dims);
     std::vector<std::byte> swapped(array.bytes.size());
@@ -184,8 +186,8 @@ namespace detail {
 inline std::span<const std::uint8_t> require_bytes(const IdxArray& array, std::size_t rank, std::size_t or_rank,
                                                    std::string_view expected) {
     if (!array.holds<std::uint8_t>() || (array.dims.size() != rank && array.dims.size() != or_rank)) {
-        raise(FileError{fmt::format("{}: offset 2: found type {:02x} and rank {}, expected {}", array.source,
-                                    array.type, array.dims.size(), expected)});
+        raise<FileError>({array.source, ": offset 2: found type ", detail::hex(array.type, 2), " and rank ",
+                          array.dims.size(), ", expected ", expected});
     }
     return array.values<std::uint8_t>();
 }
@@ -231,7 +233,8 @@ inline void append_idx(Dataset& set, const IdxArray& images, const IdxArray& lab
         raise<FileError>({images.source, ": offset 8: found images of ", detail::shown(sizes), ", expected ",
                           set.shape.channels, "x", set.shape.height, "x", set.shape.width, " as before"});
     }
-    const auto wrong = std::ranges::find_if(classes, [&](auto label) { return label >= set.class_names.size(); });
+    const auto wrong =
+        std::find_if(classes.begin(), classes.end(), [&](auto label) { return label >= set.class_names.size(); });
     if (wrong != classes.end()) {
         raise<FileError>({labels.source, ": offset ", 8 + (wrong - classes.begin()), ": found the label ", *wrong,
                           ", expected 0 to ", static_cast<std::int64_t>(set.class_names.size()) - 1});

@@ -151,8 +151,8 @@ class Json {
             if (natural && std::in_range<T>(*natural)) { return static_cast<T>(*natural); }
             const auto* negative = std::get_if<std::int64_t>(&value_);
             if (negative && std::in_range<T>(*negative)) { return static_cast<T>(*negative); }
-            wrong(place, "an integer from " + std::to_string(std::numeric_limits<T>::min()) + " to " +
-                             std::to_string(std::numeric_limits<T>::max()));
+            wrong(place, detail::joined({"an integer from ", std::numeric_limits<T>::min(), " to ",
+                                         std::numeric_limits<T>::max()}));
         } else {
             if (const auto* x = std::get_if<T>(&value_)) { return *x; }
             wrong(place, std::is_same_v<T, bool>          ? "true or false"
@@ -167,7 +167,7 @@ class Json {
     [[nodiscard]] std::conditional_t<std::is_arithmetic_v<T>, T, const T&> field(std::string_view key,
                                                                                  std::string_view place) const {
         const Json* member = find(key);
-        const std::string member_place = std::string{place} + ": key " + detail::shown(key);
+        const std::string member_place = detail::joined({place, ": key ", detail::shown(key)});
         if (member == nullptr) {
             static_cast<void>(get<Object>(place));
             raise<FileError>({member_place, ": found nothing, expected the key and a value"});

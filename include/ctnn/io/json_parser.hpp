@@ -47,7 +47,7 @@ class JsonParser {
         if (at >= text_.size()) { return "the end"; }
         const auto code = static_cast<unsigned char>(text_[at]);
         if (code > 0x20 && code < 0x7F) { return std::string{'\''} + text_[at] + '\''; }
-        return "the byte " + std::to_string(code);
+        return joined({"the byte ", code});
     }
 
     [[nodiscard]] char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }  // a NUL fits no rule below
@@ -82,7 +82,7 @@ class JsonParser {
     }
 
     void enter(int depth) {
-        if (depth == json_depth_limit) { fail(at_, "one level more", "at most " + std::to_string(json_depth_limit)); }
+        if (depth == json_depth_limit) { fail(at_, "one level more", joined({"at most ", json_depth_limit})); }
         ++at_;
         skip_space();
     }
@@ -116,7 +116,7 @@ class JsonParser {
         } while (take(','));
         if (!take('}')) { fail("',' or '}'"); }
         if (const auto i = duplicate_key(members)) {
-            fail(offsets[*i], "the key " + shown(members[*i].first) + " again", "each key once");
+            fail(offsets[*i], joined({"the key ", shown(members[*i].first), " again"}), "each key once");
         }
         return members;
     }
@@ -210,7 +210,7 @@ class JsonParser {
     Json integer(std::string_view token, std::size_t start) const {
         T x{};
         if (std::from_chars(token.data(), token.data() + token.size(), x).ec != std::errc{}) {
-            fail(start, "an integer of " + std::to_string(token.size()) + " characters", "one of 64 bits");
+            fail(start, joined({"an integer of ", token.size(), " characters"}), "one of 64 bits");
         }
         return x;
     }

@@ -44,7 +44,8 @@ inline ModelInfo read_info(const SafetensorsFile& file) {
     ModelInfo info;
     const auto array = [&](const char* key) {
         const std::string* text = file.find_metadata(key);
-        return text == nullptr ? Json{Json::Array{}} : parse_json(*text, file.source + ": metadata '" + key + "'");
+        return text == nullptr ? Json{Json::Array{}}
+                               : parse_json(*text, joined({file.source, ": metadata '", key, "'"}));
     };
     const auto floats = [&](const char* key) {
         std::vector<float> values;

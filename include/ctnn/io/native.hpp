@@ -15,8 +15,6 @@
 #include <string_view>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include <ctnn/core/error.hpp>
 #include <ctnn/core/layout.hpp>
 #include <ctnn/io/mapped_file.hpp>
@@ -118,18 +116,18 @@ inline NativeArenas native_arenas(const SafetensorsFile& file, const NativeLayou
         }
     };
     expect("format", native_format, "");
-    expect("layout", fmt::format("{:016x}", layout.hash), ": this is another network, or from another version of ctnn");
+    expect("layout", hex(layout.hash, 16), ": this is another network, or from another version of ctnn");
     const auto arena = [&](std::string_view name, std::int64_t size) {
         return file.require(name, layout.dtype, std::array{size}).data;
     };
+    const std::string batches = joined({file.source, ": metadata 'batches_tracked'"});
     const NativeArenas arenas{
         arena("parameters", layout.parameters), arena("buffers", layout.buffers),
-        parse_json(native_metadata(file, "batches_tracked", "a number"), file.source + ": metadata 'batches_tracked'")
-            .get<std::int64_t>(file.source + ": metadata 'batches_tracked'")};
+        parse_json(native_metadata(file, "batches_tracked", "a number"), batches).get<std::int64_t>(batches)};
     for (const TensorView& tensor : file.tensors) {
         if (tensor.name != "parameters" && tensor.name != "buffers") {
-            raise(FileError{fmt::format(R"({}: found the tensor {}, expected "parameters" and "buffers" alone)",
-                                        file.source, shown(tensor.name))});
+            raise<FileError>({file.source, ": found the tensor ", shown(tensor.name),
+                              R"(, expected "parameters" and "buffers" alone)"});
         }
     }
     return arenas;
@@ -151,7 +149,7 @@ inline void require_aligned(const SafetensorsFile& file, std::span<const std::by
 template <Network Net, class T>
 void save_native(const std::filesystem::path& path, const Model<Net, T>& model, const ModelInfo& info) {
     SafetensorsMetadata metadata{{"format", std::string{detail::native_format}},
-                                 {"layout", fmt::format("{:016x}", layout_hash<Net>)},
+                                 {"layout", detail::hex(layout_hash<Net>, 16)},
                                  {"batches_tracked", std::to_string(model.buffers().batches_tracked)}};
     for (auto& entry : detail::info_metadata(info)) { metadata.push_back(std::move(entry)); }
     const auto arena = [](const char* name, std::span<const T> values) {

@@ -9,13 +9,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <limits>
 #include <optional>
 #include <ranges>
 #include <span>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -82,9 +82,8 @@ namespace detail {
 
 /// "F32 [2, 3]".
 inline std::string shown(Dtype dtype, std::span<const std::int64_t> shape) {
-    std::string out{dtype_info(dtype).name};
-    out += " [";
-    for (std::size_t i = 0; i < shape.size(); ++i) { (out += i > 0 ? ", " : "") += std::to_string(shape[i]); }
+    std::string out = joined({dtype_info(dtype).name, " ["});
+    for (std::size_t i = 0; i < shape.size(); ++i) { out += joined({i > 0 ? ", " : "", shape[i]}); }
     return out += ']';
 }
 
@@ -122,7 +121,7 @@ struct TensorView {
             raise<FileError>({"tensor ", detail::shown(name), ": found ", detail::shown(dtype, shape), ", expected ",
                               std::ranges::size(out), " elements of ", dtype_info(expected).name});
         }
-        std::ranges::copy(data, to.begin());
+        std::copy(data.begin(), data.end(), to.begin());
     }
 };
 
@@ -146,15 +145,18 @@ struct SafetensorsFile {
 
     /// The tensor, or nullptr.
     [[nodiscard]] const TensorView* find(std::string_view name) const {
-        const auto at = std::ranges::find(tensors, name, &TensorView::name);
-        return at == tensors.end() ? nullptr : &*at;
+        for (const TensorView& tensor : tensors) {
+            if (tensor.name == name) { return &tensor; }
+        }
+        return nullptr;
     }
 
     /// The tensor of this name, type and shape. Throws FileError where it is missing or of another kind.
     [[nodiscard]] const TensorView& require(std::string_view name, Dtype dtype,
                                             std::span<const std::int64_t> shape) const {
         const TensorView* tensor = find(name);
-        if (tensor == nullptr || tensor->dtype != dtype || !std::ranges::equal(tensor->shape, shape)) {
+        if (tensor == nullptr || tensor->dtype != dtype ||
+            !std::equal(shape.begin(), shape.end(), tensor->shape.begin(), tensor->shape.end())) {
             raise<FileError>({source, ": tensor ", detail::shown(name), ": found ",
                               (tensor ? detail::shown(tensor->dtype, tensor->shape) : "none of this name"),
                               ", expected ", detail::shown(dtype, shape)});
@@ -164,8 +166,10 @@ struct SafetensorsFile {
 
     /// The metadata of this key, or nullptr.
     [[nodiscard]] const std::string* find_metadata(std::string_view key) const {
-        const auto at = std::ranges::find(metadata, key, &SafetensorsMetadata::value_type::first);
-        return at == metadata.end() ? nullptr : &at->second;
+        for (const auto& [name, value] : metadata) {
+            if (name == key) { return &value; }
+        }
+        return nullptr;
     }
 };
 
@@ -187,14 +191,15 @@ inline TensorEntry parse_tensor_entry(const std::string& name, const Json& entry
     auto& [_, dtype, shape, data] = result.tensor;
 
     const auto& dtype_name = entry.field<std::string>("dtype", place);
-    const auto known = std::ranges::find(dtype_infos, dtype_name, &DtypeInfo::name);
+    const auto known = std::find_if(dtype_infos.begin(), dtype_infos.end(),
+                                    [&](const DtypeInfo& info) { return info.name == dtype_name; });
     if (known == dtype_infos.end()) {
         raise<FileError>({place, ": found the dtype ", shown(dtype_name), ", expected one of BOOL, F4 … U64"});
     }
     dtype = static_cast<Dtype>(known - dtype_infos.begin());
 
     for (const Json& n : entry.field<Json::Array>("shape", place)) {
-        shape.push_back(n.get<std::int64_t>(place + ": shape"));
+        shape.push_back(n.get<std::int64_t>(joined({place, ": shape"})));
     }
     const auto bytes = tensor_bytes(dtype, shape);
     if (!bytes) {
@@ -204,8 +209,9 @@ inline TensorEntry parse_tensor_entry(const std::string& name, const Json& entry
 
     const auto& offsets = entry.field<Json::Array>("data_offsets", place);
     if (offsets.size() != 2) { raise<FileError>({place, ": found ", offsets.size(), " data_offsets, expected 2"}); }
-    result.begin = offsets[0].get<std::uint64_t>(place + ": data_offsets");
-    result.end = offsets[1].get<std::uint64_t>(place + ": data_offsets");
+    const std::string place_of_offsets = joined({place, ": data_offsets"});
+    result.begin = offsets[0].get<std::uint64_t>(place_of_offsets);
+    result.end = offsets[1].get<std::uint64_t>(place_of_offsets);
     if (result.end < result.begin || result.end - result.begin != *bytes) {
         raise<FileError>({place, ": found data_offsets [", result.begin, ", ", result.end, "], expected ", *bytes,
                           " bytes for ", shown(dtype, shape)});
@@ -219,48 +225,53 @@ inline TensorEntry parse_tensor_entry(const std::string& name, const Json& entry
 /// expected, for anything that is not a complete and gapless safetensors file.
 inline SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, std::string_view source_name) {
     SafetensorsFile file{std::string{source_name}, {}, {}};
-    const auto fail = [&](const std::string& what) { raise<FileError>({file.source, ": ", what}); };
-    if (bytes.size() < 8) { fail("found " + std::to_string(bytes.size()) + " bytes, expected at least 8"); }
+    const auto fail = [&](std::initializer_list<detail::MessagePart> what) {
+        raise<FileError>({file.source, ": ", detail::joined(what)});
+    };
+    if (bytes.size() < 8) { fail({"found ", bytes.size(), " bytes, expected at least 8"}); }
 
     std::uint64_t header_size = 0;
     for (std::size_t i = 8; i-- > 0;) { header_size = header_size << 8 | std::to_integer<std::uint64_t>(bytes[i]); }
     if (header_size > safetensors_header_limit || header_size > bytes.size() - 8) {
-        fail("offset 0: found a header of " + std::to_string(header_size) + " bytes, expected at most " +
-             std::to_string(std::min<std::uint64_t>(bytes.size() - 8, safetensors_header_limit)));
+        fail({"offset 0: found a header of ", header_size, " bytes, expected at most ",
+              std::min<std::uint64_t>(bytes.size() - 8, safetensors_header_limit)});
     }
     const auto data = bytes.subspan(8 + static_cast<std::size_t>(header_size));
     const std::string_view text{reinterpret_cast<const char*>(bytes.data()) + 8, static_cast<std::size_t>(header_size)};
-    if (!text.starts_with('{')) { fail("offset 8: found no '{', expected the header to begin with it"); }
+    if (!text.starts_with('{')) { fail({"offset 8: found no '{', expected the header to begin with it"}); }
 
     const Json header = parse_json(text, file.source, 8);
     std::vector<detail::TensorEntry> entries;
     for (const auto& [name, value] : header.get<Json::Object>(file.source)) {
         if (name == detail::metadata_key) {
-            const std::string place = file.source + ": __metadata__";
+            const std::string place = detail::joined({file.source, ": __metadata__"});
             for (const auto& [key, text_value] : value.get<Json::Object>(place)) {
-                file.metadata.emplace_back(key, text_value.get<std::string>(place + ": key " + detail::shown(key)));
+                file.metadata.emplace_back(
+                    key, text_value.get<std::string>(detail::joined({place, ": key ", detail::shown(key)})));
             }
         } else {
-            entries.push_back(detail::parse_tensor_entry(name, value, file.source + ": tensor " + detail::shown(name)));
+            const std::string place = detail::joined({file.source, ": tensor ", detail::shown(name)});
+            entries.push_back(detail::parse_tensor_entry(name, value, place));
         }
     }
 
     std::vector<detail::TensorEntry*> order;
     order.reserve(entries.size());
     for (auto& entry : entries) { order.push_back(&entry); }
-    std::ranges::sort(order, {},
-                      [](const detail::TensorEntry* e) { return std::tie(e->begin, e->end, e->tensor.name); });
+    std::sort(order.begin(), order.end(), [](const detail::TensorEntry* a, const detail::TensorEntry* b) {
+        return a->begin != b->begin ? a->begin < b->begin
+               : a->end != b->end   ? a->end < b->end
+                                    : a->tensor.name < b->tensor.name;
+    });
     std::uint64_t end = 0;
     for (detail::TensorEntry* const entry : order) {
         auto& [tensor, entry_begin, entry_end] = *entry;
-        const std::string place = "tensor " + detail::shown(tensor.name);
+        const std::string place = detail::joined({"tensor ", detail::shown(tensor.name)});
         if (entry_begin != end) {
-            fail(place + ": found its data at " + std::to_string(entry_begin) + ", expected " + std::to_string(end) +
-                 ", where the data before it end");
+            fail({place, ": found its data at ", entry_begin, ", expected ", end, ", where the data before it end"});
         }
         if (entry_end > data.size()) {
-            fail(place + ": found " + std::to_string(data.size()) + " bytes of data in the file, expected at least " +
-                 std::to_string(entry_end));
+            fail({place, ": found ", data.size(), " bytes of data in the file, expected at least ", entry_end});
         }
         end = entry_end;
         tensor.data =
@@ -268,8 +279,7 @@ inline SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, std::
         file.tensors.push_back(std::move(tensor));
     }
     if (end != data.size()) {
-        fail("found " + std::to_string(data.size()) + " bytes of data, expected " + std::to_string(end) +
-             ", where the last tensor ends");
+        fail({"found ", data.size(), " bytes of data, expected ", end, ", where the last tensor ends"});
     }
     return file;
 }
@@ -286,7 +296,7 @@ inline SafetensorsImage lay_out_safetensors(std::span<const TensorView> tensors,
     std::vector<const TensorView*> order;
     for (const auto& tensor : tensors) { order.push_back(&tensor); }
     // Wide elements first, so that each lies at a multiple of its size.
-    std::ranges::sort(order, [](const TensorView* a, const TensorView* b) {
+    std::sort(order.begin(), order.end(), [](const TensorView* a, const TensorView* b) {
         return dtype_info(a->dtype).bits != dtype_info(b->dtype).bits
                    ? dtype_info(a->dtype).bits > dtype_info(b->dtype).bits
                    : a->name < b->name;

@@ -104,15 +104,16 @@ class StateDict {
             const auto is = [&](const std::string& prefix, const Name& name) {
                 return tensor.name == key(prefix, name);
             };
-            const bool parameter = std::ranges::any_of(arenas, [&](const std::string& prefix) {
-                return std::ranges::any_of(Layout::slots, [&](const auto& slot) { return is(prefix, slot.name); });
-            });
-            const bool buffer = std::ranges::any_of(buffers, [&](const std::string& prefix) {
-                return std::ranges::any_of(Layout::buffers, [&](const BufferSlot& slot) {
-                    return is(prefix, slot.mean) || is(prefix, slot.variance) || is(prefix, slot.batches);
-                });
-            });
-            if (!parameter && !buffer) {
+            bool known = false;
+            for (const std::string& prefix : arenas) {
+                for (const auto& slot : Layout::slots) { known = known || is(prefix, slot.name); }
+            }
+            for (const std::string& prefix : buffers) {
+                for (const BufferSlot& slot : Layout::buffers) {
+                    known = known || is(prefix, slot.mean) || is(prefix, slot.variance) || is(prefix, slot.batches);
+                }
+            }
+            if (!known) {
                 raise<FileError>({file.source, ": tensor ", detail::shown(tensor.name), ": found ",
                                   detail::shown(tensor.dtype, tensor.shape), ", expected none of this name"});
             }
@@ -163,9 +164,8 @@ class StateDict {
   private:
     inline static const std::array<std::string, 1> no_prefix{""};
 
-    static std::string key(std::string prefix, const Name& name) {
-        prefix += name.view();
-        return prefix;
+    static std::string key(const std::string& prefix, const Name& name) {
+        return detail::joined({prefix, name.view()});
     }
 
     std::vector<std::vector<T>> floats_;

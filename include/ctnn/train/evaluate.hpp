@@ -64,7 +64,7 @@ void predict(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net
     while (const MiniBatch* batch = loader.next()) {
         if (batch->size == 0) { continue; }  // of a rank whose share is empty
         std::span<const float> logits;
-        std::ranges::fill(mean, 0.0f);
+        std::fill(mean.begin(), mean.end(), 0.0f);
         for (const detail::View& view : views) {
             std::span<const float> images = batch->images;
             const auto place = moved.span().first(samples == 0 ? 0 : images.size());

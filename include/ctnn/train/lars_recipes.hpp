@@ -3,8 +3,6 @@
 
 #include <string_view>
 
-#include <fmt/format.h>
-
 #include <ctnn/core/config.hpp>
 #include <ctnn/core/error.hpp>
 #include <ctnn/train/settings.hpp>
@@ -45,10 +43,8 @@ inline TrainerSettings lars_paper_recipe(int batch, bool batch_norm) {
         s.batch_size = batch;
         return s;
     }
-    raise(
-        ArgumentError(fmt::format("the LARS paper has no rate for batches of {}, expected one of 512, 4096, 8192, "
-                                  "16384, 32768",
-                                  batch)));
+    raise<ArgumentError>(
+        {"the LARS paper has no rate for batches of ", batch, ", expected one of 512, 4096, 8192, 16384, 32768"});
 }
 
 }  // namespace ctnn::inline CTNN_ISA

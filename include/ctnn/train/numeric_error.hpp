@@ -8,8 +8,6 @@
 #include <span>
 #include <string>
 
-#include <fmt/format.h>
-
 #include <ctnn/core/config.hpp>
 #include <ctnn/core/error.hpp>
 #include <ctnn/kernels/squares.hpp>
@@ -29,7 +27,7 @@ namespace detail {
 /// "features.3.weight (layer 4, Conv2d)".
 template <Network Net>
 std::string tensor_title(const Name& name, std::size_t layer) {
-    return fmt::format("{} (layer {}, {})", name.view(), layer, Net::description.layers[layer].type);
+    return joined({name.view(), " (layer ", layer, ", ", Net::description.layers[layer].type, ")"});
 }
 
 /// The first tensor of an arena with a number that is not finite, or nothing. Those whose factor of the learning rate
@@ -67,10 +65,9 @@ std::string first_value_not_finite(std::span<const T> values, Shape shape, const
     if (all_finite(values, threads)) { return {}; }
     const auto bad = std::find_if(values.begin(), values.end(), [](T v) { return !std::isfinite(v); });
     const auto at = bad - values.begin(), sample = at / shape.size(), pixel = at % shape.size() / shape.channels;
-    return fmt::format("image {} of the batch{}, channel {}, row {}, column {} is {}", sample,
-                       ids != nullptr ? fmt::format(" (id {})", ids[sample]) : "", at % shape.channels,
-                       pixel / shape.width, pixel % shape.width,
-                       std::isnan(*bad) ? "NaN" : (*bad > 0 ? "infinity" : "-infinity"));
+    return joined({"image ", sample, " of the batch", ids != nullptr ? joined({" (id ", ids[sample], ")"}) : "",
+                   ", channel ", at % shape.channels, ", row ", pixel / shape.width, ", column ", pixel % shape.width,
+                   " is ", std::isnan(*bad) ? "NaN" : (*bad > 0 ? "infinity" : "-infinity")});
 }
 
 /// What was found in a step, and whence it may come: from the input or the targets alone where they are not finite,
@@ -110,9 +107,9 @@ class FiniteWatch {
     [[nodiscard]] std::string found() const {
         if (broken_ < 0) { return "every layer's output is"; }
         const StageSpec& stage = PlanType::StageList::at(static_cast<std::size_t>(broken_));
-        return fmt::format("the first output that is not: layer {}, {}{}", stage.begin,
-                           PlanType::Net::description.layers[stage.begin].type,
-                           stage.end > stage.begin + 1 ? fmt::format(", to layer {}", stage.end - 1) : "");
+        return joined({"the first output that is not: layer ", stage.begin, ", ",
+                       PlanType::Net::description.layers[stage.begin].type,
+                       stage.end > stage.begin + 1 ? joined({", to layer ", stage.end - 1}) : ""});
     }
 
   private:

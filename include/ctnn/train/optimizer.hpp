@@ -8,8 +8,6 @@
 #include <string_view>
 #include <variant>
 
-#include <fmt/format.h>
-
 #include <ctnn/core/config.hpp>
 #include <ctnn/core/error.hpp>
 
@@ -22,7 +20,7 @@ inline void require_setting(std::string_view where, std::string_view what, doubl
                             double below = std::numeric_limits<double>::infinity()) {
     if (std::isfinite(value) && value >= 0.0 && value < below) { return; }
     raise<ArgumentError>({where, ": ", what, " is ", value, ", expected a finite number, at least 0",
-                          std::isfinite(below) ? fmt::format(" and below {}", below) : ""});
+                          std::isfinite(below) ? joined({" and below ", below}) : ""});
 }
 
 }  // namespace detail

@@ -131,7 +131,8 @@ struct Schedule {
             case ScheduleKind::step: return std::pow(gamma, std::floor(epoch / step_size));
             case ScheduleKind::multi_step: {
                 const auto reached = [&](int milestone) { return milestone <= epoch; };
-                return std::pow(gamma, static_cast<double>(std::ranges::count_if(milestones, reached)));
+                return std::pow(gamma,
+                                static_cast<double>(std::count_if(milestones.begin(), milestones.end(), reached)));
             }
             case ScheduleKind::linear: return falling(1.0 - p);
             case ScheduleKind::cosine: return falling(cosine(p));

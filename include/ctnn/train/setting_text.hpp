@@ -68,13 +68,12 @@ std::string setting_text(const Value& value) {
     } else if constexpr (std::is_enum_v<Value>) {
         return std::string{name(value)};
     } else if constexpr (std::is_same_v<Value, LrScale>) {
-        const std::string text = fmt::format("{}={}", value.tensors, value.factor);
-        return value.from_epoch == 0 ? text : fmt::format("{}@{}", text, value.from_epoch);
+        std::string text = value.tensors + "=" + setting_text(value.factor);
+        if (value.from_epoch != 0) { text += "@" + setting_text(value.from_epoch); }
+        return text;
     } else if constexpr (detail::ListTraits<Value>::value) {
         std::string text;
-        for (const auto& element : value) {
-            text += fmt::format("{}{}", text.empty() ? "" : ",", setting_text(element));
-        }
+        for (const auto& element : value) { (text += text.empty() ? "" : ",") += setting_text(element); }
         return text;
     } else {
         static_assert(detail::ChoiceTraits<Value>::value);

@@ -359,7 +359,7 @@ class Trainer {
     }
     /// A pass of a rank whose share is smaller than the number of passes: its gradients are zero.
     void without_samples(const Gathering& what) {
-        if (!what.adds) { std::ranges::fill(gradients_.span(), T{}); }
+        if (!what.adds) { std::fill_n(gradients_.span().data(), gradients_.span().size(), T{}); }
         ++model_.buffers().batches_tracked;
         for (std::size_t s = TrainPlan::stage_count; s-- > 0;) {
             gather(TrainPlan::backward_time(s), {false, what.last, what.squares});
@@ -424,8 +424,9 @@ class Trainer {
     }
     [[noreturn]] void not_finite(const char* what, const std::string& where) const {
         const int skipped = progress_.skipped_in_a_row;
-        detail::throw_not_finite(progress_.step, what,
-                                 where + (skipped > 0 ? fmt::format("; skipped before it: {} in a row", skipped) : ""));
+        detail::throw_not_finite(
+            progress_.step, what,
+            where + (skipped > 0 ? detail::joined({"; skipped before it: ", skipped, " in a row"}) : ""));
     }
 
     Model<Net, T>& model_;
