@@ -47,22 +47,27 @@ struct Figure {
     }
 };
 
-/// Layer, other libraries and bursts of multiply-adds in turn, so that all meet the same machine.
+/// Layer, other libraries and bursts of multiply-adds in turn, so that all meet the same machine. Each begins a round
+/// as often as the others: behind a library that is waited for, the first one finds caches and processor cold.
 Figure measure(const KernelCase& layer, LayerKernels& kernels, Direction direction, const Options& options,
                Limits& limits) {
     Figure figure{layer, direction, {}, {}, {}};
     const auto peers = make_peers(layer.problem, direction, options.threads);
     for (const auto& peer : peers) { figure.peers.emplace_back(peer->name(), Times{}); }
     limits.measure_memory();
+    const std::size_t contenders = 1 + peers.size();
+    std::size_t first = 0;
     repeat(options, [&](bool warm) {
         for (int i = 0; i < 4; ++i) { figure.peak = std::max(figure.peak, limits.burst()); }
-        const double own = seconds_of([&] { kernels.run(direction); });
-        if (!warm) { figure.own.add(own); }
-        if (layer.inference && !warm) { figure.reading.add(limits.seconds_of_reading(layer.problem.bytes())); }
-        for (std::size_t i = 0; i < peers.size(); ++i) {
-            const double other = peers[i]->time();
-            if (!warm) { figure.peers[i].second.add(other); }
+        for (std::size_t turn = 0; turn < contenders; ++turn) {
+            const std::size_t at = (first + turn) % contenders;
+            const double seconds = at == 0 ? seconds_of([&] { kernels.run(direction); }) : peers[at - 1]->time();
+            if (!warm) { (at == 0 ? figure.own : figure.peers[at - 1].second).add(seconds); }
+            if (at == 0 && layer.inference && !warm) {
+                figure.reading.add(limits.seconds_of_reading(layer.problem.bytes()));
+            }
         }
+        first = (first + 1) % contenders;
     });
     figure.error = kernels.error(direction);
     return figure;
