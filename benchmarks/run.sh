@@ -25,7 +25,8 @@ examples/require_packages.sh benchmarks/run.sh g++ cmake ninja-build libxsimd-de
 # Figures of an earlier run must not pass for those of this one.
 rm -rf "$results"
 mkdir -p "$results"
-cmake -B "$build" --preset release -DCTNN_TESTS=OFF -DCTNN_WERROR=OFF -DCTNN_ALEXNET_NETWORKS=lrn
+cmake -B "$build" --preset release -DCTNN_EXAMPLES=ON -DCTNN_TESTS=OFF -DCTNN_WERROR=OFF \
+    -DCTNN_ALEXNET_NETWORKS=lrn
 cmake --build "$build" --target ctnn_bench alexnet
 bench=$build/benchmarks/ctnn_bench
 
