@@ -2,6 +2,8 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include <ctnn/io/hex_weights.hpp>
 
 #include "fuzz.hpp"

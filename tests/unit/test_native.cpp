@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 
 #ifdef CTNN_SINGLE_HEADER
 #include <ctnn/ctnn.hpp>
