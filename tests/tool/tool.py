@@ -1,5 +1,6 @@
 """What the tool's tests share: running it in a folder of its own, and files for it to read."""
 
+import contextlib
 import os
 import re
 import subprocess
@@ -28,6 +29,14 @@ def write(path, data):
         file.write(data)
 
 
+def forget(pid):
+    """Removes what Clang's OpenMP knows a process by. One that was killed, or may write no file of a kilobyte, leaves it
+    behind, the latter empty, and a later process of the same number dies of it by a bus error."""
+    for folder in "/dev/shm", "/tmp":
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(f"{folder}/__KMP_REGISTERED_LIB_{pid}_{os.getuid()}")
+
+
 class ToolTest(unittest.TestCase):
     """Every test has an empty current folder."""
 
@@ -41,8 +50,10 @@ class ToolTest(unittest.TestCase):
 
     def start(self, *arguments, **options):
         environment = {**os.environ, **options.pop("environment", {})}
-        return subprocess.Popen([BINARY, *arguments], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                stdin=subprocess.DEVNULL, text=True, env=environment, **options)
+        process = subprocess.Popen([BINARY, *arguments], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   stdin=subprocess.DEVNULL, text=True, env=environment, **options)
+        self.addCleanup(forget, process.pid)
+        return process
 
     def run_tool(self, *arguments, status=0, **options):
         """Standard output of a run that must end with that status."""
