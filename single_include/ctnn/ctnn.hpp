@@ -185,9 +185,30 @@ class AlignedArray {
 
 namespace ctnn::inline CTNN_ISA {
 
-/// Base of everything ctnn throws at run time. `what()` is one line without a trailing newline.
+namespace detail {
+
+/// The lowest `digits` hexadecimal digits of a number.
+inline std::string hex(std::uint64_t number, std::size_t digits) {
+    std::string text(digits, '0');
+    for (auto at = text.rbegin(); at != text.rend(); ++at, number >>= 4) { *at = "0123456789abcdef"[number & 15]; }
+    return text;
+}
+
+/// Control characters, which names from files can have, as JSON escapes them.
+CTNN_ONE_COPY inline std::string one_line(std::string text) {
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        const auto code = static_cast<unsigned char>(text[at]);
+        if (code < 0x20 || code == 0x7F) { text.replace(at, 1, "\\u" + hex(code, 4)); }
+    }
+    return text;
+}
+
+}  // namespace detail
+
+/// Base of everything ctnn throws at run time. `what()` is one line without control characters, whatever was found.
 class Error : public std::runtime_error {
-    using std::runtime_error::runtime_error;
+  public:
+    explicit Error(const std::string& message) : std::runtime_error{detail::one_line(message)} {}
 };
 
 /// A file that cannot be read or written: missing, truncated, malformed, disk full. Names the path.
@@ -268,13 +289,6 @@ CTNN_ONE_COPY inline std::string joined(std::initializer_list<MessagePart> parts
     std::string message;
     for (const MessagePart& part : parts) { part.append_to(message); }
     return message;
-}
-
-/// The lowest `digits` hexadecimal digits of a number.
-inline std::string hex(std::uint64_t number, std::size_t digits) {
-    std::string text(digits, '0');
-    for (auto at = text.rbegin(); at != text.rend(); ++at, number >>= 4) { *at = "0123456789abcdef"[number & 15]; }
-    return text;
 }
 
 }  // namespace detail

@@ -86,6 +86,11 @@ TEST_CASE("file: reading names the path and the reason", "[io][file]") {
     CHECK_THROWS_AS(read_file(missing), FileError);
 }
 
+TEST_CASE("file: a message is one line, whatever a name has", "[io][file]") {
+    CHECK_THROWS_WITH(read_file("no\nwhere\x1b[31m\x7f/Füße"),
+                      Catch::Contains("no\\u000awhere\\u001b[31m\\u007f/Füße: "));
+}
+
 TEST_CASE("file: a failed write keeps the old file and leaves no temporary", "[io][file]") {
     const Scratch scratch;
 
