@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
@@ -140,6 +141,23 @@ ctnn::Dataset with_channels(ctnn::Dataset set, int channels) {
     return set;
 }
 
+/// The first images of a source, which it owns.
+class FirstImages final : public ctnn::ImageSource {
+  public:
+    FirstImages(std::unique_ptr<ctnn::ImageSource> all, std::size_t size) : all_{std::move(all)}, size_{size} {}
+
+    [[nodiscard]] std::size_t size() const override { return size_; }
+    [[nodiscard]] ctnn::Shape shape() const override { return all_->shape(); }
+    [[nodiscard]] std::uint16_t label(std::size_t i) const override { return all_->label(i); }
+    [[nodiscard]] const std::vector<std::string>& class_names() const override { return all_->class_names(); }
+    [[nodiscard]] const ctnn::Normalization& normalization() const override { return all_->normalization(); }
+    ctnn::ImageView read(std::size_t i, ctnn::Image& scratch) const override { return all_->read(i, scratch); }
+
+  private:
+    std::unique_ptr<ctnn::ImageSource> all_;
+    std::size_t size_;
+};
+
 }  // namespace
 
 std::string default_data_dir(const std::string& dataset) {
@@ -158,14 +176,20 @@ ctnn::TrainTest open_data(const std::string& dataset, const std::string& data_di
         fmt::format("unknown data set '{}', expected one of {}", dataset, fmt::join(dataset_names, ", ")));
 }
 
-Sources open_sources(const std::string& dataset, const std::string& data_dir, int channels) {
+Sources open_sources(const std::string& dataset, const std::string& data_dir, int channels, std::int64_t limit_test) {
+    Sources sources;
     if (dataset == "folder") {
-        auto [train, test] = image_folders(data_dir);
-        return {std::move(train), std::move(test)};
+        std::tie(sources.train, sources.test) = image_folders(data_dir);
+    } else {
+        ctnn::TrainTest data = open_data(dataset, data_dir);
+        sources.train = std::make_unique<MemorySource>(with_channels(std::move(data.train), channels));
+        sources.test = std::make_unique<MemorySource>(with_channels(std::move(data.test), channels));
     }
-    ctnn::TrainTest data = open_data(dataset, data_dir);
-    return {std::make_unique<MemorySource>(with_channels(std::move(data.train), channels)),
-            std::make_unique<MemorySource>(with_channels(std::move(data.test), channels))};
+    const auto limit = static_cast<std::size_t>(limit_test);
+    if (0 < limit && limit < sources.test->size()) {
+        sources.test = std::make_unique<FirstImages>(std::move(sources.test), limit);
+    }
+    return sources;
 }
 
 std::string data_title(const std::string& dataset, const std::string& data_dir) {

@@ -1,6 +1,7 @@
 // The data sets that the tool knows by name.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -54,8 +55,9 @@ struct Sources {
 };
 
 /// The same sets for a loader, grey pictures as so many equal channels: those of `folder` are decoded when they are
-/// wanted, whatever their sizes.
-Sources open_sources(const std::string& dataset, const std::string& data_dir, int channels);
+/// wanted, whatever their sizes. Of the test set the first `limit_test` images, or all where that is 0.
+Sources open_sources(const std::string& dataset, const std::string& data_dir, int channels,
+                     std::int64_t limit_test = 0);
 
 /// "CIFAR-10 in datasets/cifar10".
 std::string data_title(const std::string& dataset, const std::string& data_dir);

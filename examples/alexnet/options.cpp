@@ -93,6 +93,8 @@ RunOptions::RunOptions(CLI::App& app) {
     app.get_option("--val-size")->check(at_least(0, "NONNEGATIVE"));
     add(app, "--limit-train", "limit_train", count, "train on this many images only (0: all)");
     app.get_option("--limit-train")->check(at_least(0, "NONNEGATIVE"));
+    add(app, "--limit-test", "limit_test", count, "test on this many images only (0: all)");
+    app.get_option("--limit-test")->check(at_least(0, "NONNEGATIVE"));
     add(app, "--patience", "patience", count, "stop behind this many epochs without a better one (0: never)");
     app.get_option("--patience")->check(at_least(0, "NONNEGATIVE"));
     add(app, "--ema", "ema_decay", number,

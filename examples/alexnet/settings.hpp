@@ -21,6 +21,7 @@ struct RunSettings {
     std::string data_dir = "datasets/cifar10";
     std::int64_t val_size = 0;     ///< training samples held out, from the end
     std::int64_t limit_train = 0;  ///< training samples used, from the beginning; 0 is all
+    std::int64_t limit_test = 0;   ///< the same of test samples
     bool test_flip = false;        ///< evaluate images and their mirror images together
     int test_shift = 0;            ///< pixels by which evaluated images are moved, too; 0 is none
     int patience = 0;              ///< epochs without a better one behind which the run ends; 0 is never
@@ -44,6 +45,7 @@ void for_each_run_setting(Settings& s, F&& f) {
     f("data_dir", s.data_dir);
     f("val_size", s.val_size);
     f("limit_train", s.limit_train);
+    f("limit_test", s.limit_test);
     f("test_flip", s.test_flip);
     f("test_shift", s.test_shift);
     f("patience", s.patience);

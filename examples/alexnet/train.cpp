@@ -43,7 +43,7 @@ class Run {
           settings_{settings_of(request_, ranks_)},
           entry_{find_network(settings_.model)},
           data_dir_{request_.data_dir.empty() ? settings_.data_dir : request_.data_dir},
-          data_{open_for(entry_, settings_.dataset, data_dir_)},
+          data_{open_for(entry_, settings_, data_dir_)},
           parts_{split(settings_, data_.train->size())},
           network_{start_network()},
           loader_{*data_.train, parts_.first, loader_options(settings_, entry_.input, request_.workers, ranks_)},
@@ -139,7 +139,9 @@ class Run {
     void whiten() {
         const auto* const memory = dynamic_cast<const MemorySource*>(data_.train.get());
         if (memory == nullptr) { throw ctnn::ArgumentError("--whiten: found a folder, expected images in memory"); }
-        network_->whiten(memory->data());
+        // Those that train come first in the set; so many of them say what patches look like (Jordan 2024,
+        // section 3.2).
+        network_->whiten(memory->data(), std::min<std::size_t>(parts_.first.size(), 5000));
     }
     [[nodiscard]] bool stops_early() const {
         std::vector<double> scores;

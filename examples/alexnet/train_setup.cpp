@@ -53,8 +53,8 @@ ctnn::LoaderOptions loader_options(const RunSettings& settings, ctnn::Shape shap
     return options;
 }
 
-Sources open_for(const NetworkEntry& entry, const std::string& dataset, const std::string& data_dir) {
-    Sources images = open_sources(dataset, data_dir, entry.input.channels);
+Sources open_for(const NetworkEntry& entry, const RunSettings& settings, const std::string& data_dir) {
+    Sources images = open_sources(settings.dataset, data_dir, entry.input.channels, settings.limit_test);
     const std::size_t classes = images.train->class_names().size();
     if (classes > static_cast<std::size_t>(entry.classes)) {
         throw ctnn::ArgumentError(

@@ -28,7 +28,7 @@ ctnn::Json::Object about_run(const NetworkEntry& entry, int threads, int ranks, 
 ctnn::LoaderOptions loader_options(const RunSettings& settings, ctnn::Shape shape, int workers, const Ranks& ranks);
 
 /// Images of no more classes than the network has outputs.
-Sources open_for(const NetworkEntry& entry, const std::string& dataset, const std::string& data_dir);
+Sources open_for(const NetworkEntry& entry, const RunSettings& settings, const std::string& data_dir);
 
 /// Which samples of the training set train, and which validate.
 std::pair<std::vector<std::uint32_t>, std::vector<std::uint32_t>> split(const RunSettings& settings, std::size_t size);

@@ -42,15 +42,15 @@ class Features(ToolTest):
 
     def test_micro_batches_make_the_same_step(self):
         # No batch norm and no dropout before the first step's loss: equal but for the order of sums.
-        base = ["train", "--model", "alexnet32", "--dataset", "synthetic", "--limit-train", "64", "--batch-size", "64",
-                "--epochs", "1", "--schedule", "constant"]
+        base = [*FLAT, "--model", "alexnet32", "--limit-train", "64", "--epochs", "1"]
         without, split = self.compared("--micro-batch", "20", base=base)
         self.assertGreater(without[0]["train_loss"], 1)
         self.assertAlmostEqual(split[0]["train_loss"], without[0]["train_loss"], delta=1e-5)
         self.assertAlmostEqual(split[0]["eval_loss"], without[0]["eval_loss"], delta=1e-3)
 
     def test_the_averaged_model_is_evaluated_and_kept(self):
-        without, averaged = self.compared("--ema", "0.99")
+        # As many images as eval will take.
+        without, averaged = self.compared("--ema", "0.99", base=[*FLAT, "--limit-test", "0"])
         self.assertEqual([row["train_loss"] for row in averaged], [row["train_loss"] for row in without])
         self.assertNotEqual(averaged[-1]["eval_loss"], without[-1]["eval_loss"])
         self.assertNotEqual(self.weights("with"), self.weights("without"))
@@ -104,7 +104,7 @@ class Features(ToolTest):
         process = self.start("train", "--resume", "run")
         output, errors = process.communicate(timeout=300)
         self.assertEqual(process.returncode, 0, errors)
-        self.assertEqual(errors, "alexnet: epoch 3: 2000 of the 2000 test images have outputs that are NaN; they count as "
+        self.assertEqual(errors, "alexnet: epoch 3: 200 of the 200 test images have outputs that are NaN; they count as "
                                  "wrong\n")
         self.assertRegex(output, r"\n +3 +[\d.]+ +[\d.]+ +[\d.]+ % +nan +0\.00 % ")
         row = self.rows("run")[-1]
@@ -118,8 +118,9 @@ class Features(ToolTest):
         slow, fast = self.weights("slow"), self.weights("fast")
         self.assertEqual(slow["0.weight"], fast["0.weight"])
         self.assertNotEqual(slow["4.weight"], fast["4.weight"])
-        self.run_tool(*SHORT, "--epochs", "1", "--out", "plain")
-        self.assertNotEqual(self.weights("plain")["0.weight"], slow["0.weight"])
+        for run, flags in ("plain", []), ("fewer", ["--whiten", "--limit-train", "64"]):  # images that do not train do not count
+            self.run_tool(*SHORT, *flags, "--epochs", "1", "--out", run)
+            self.assertNotEqual(self.weights(run)["0.weight"], slow["0.weight"])
 
     def test_presets_follow_the_batch_size(self):
         for batch, lr in ("512", 2), ("4096", 10):

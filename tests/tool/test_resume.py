@@ -44,7 +44,7 @@ class Resume(ToolTest):
         self.assert_equal_runs("run", "unbroken")
 
     def test_killed(self):
-        arguments = [*SHORT, "--limit-train", "1500"]
+        arguments = [*SHORT, "--limit-train", "600"]
         self.run_tool(*arguments, "--out", "unbroken")
         process = self.start(*arguments, "--out", "run")
         self.wait_for(process, lambda: self.rows_of("run") >= 1)

@@ -12,7 +12,7 @@ from tool import BINARY, SHORT, ToolTest, content, safetensors
 
 class Train(ToolTest):
     def test_a_run_leaves_its_files_and_eval_agrees(self):
-        output = self.run_tool(*SHORT, "--out", "run", "--seed", "3")
+        output = self.run_tool(*SHORT, "--limit-test", "0", "--out", "run", "--seed", "3")
         events, = set(os.listdir(self.path("run"))) - self.files("run").keys() - {"report.html"}
         self.assertRegex(events, r"\Aevents\.out\.tfevents\.\d{10}\.\S+\.\d+\.0\Z")
         self.assertEqual(list(self.files("run")),
@@ -58,7 +58,7 @@ class Train(ToolTest):
 
     def test_validation_chooses_the_best(self):
         output = self.run_tool(*SHORT, "--out", "run", "--val-size", "500")
-        self.assertIn("300 images train, 500 validate, 2000 test", output)
+        self.assertIn("300 images train, 500 validate, 200 test", output)
         self.assertIn("val acc", output)
         best = max(self.rows("run"), key=lambda row: row["eval_accuracy"])
         self.assertIn(f"validation accuracy {100 * best['eval_accuracy']:.2f} %", output)
@@ -90,8 +90,8 @@ class Train(ToolTest):
     def test_cifar10_is_found_and_named(self):
         os.mkdir(self.path("datasets"))
         self.cifar10("datasets/cifar10")
-        arguments = ["train", "--limit-train", "64", "--epochs", "1"]
-        self.assertIn("CIFAR-10 in datasets/cifar10: 64 images train, 0 validate, 10000 test", self.run_tool(*arguments))
+        arguments = ["train", "--limit-train", "64", "--limit-test", "32", "--epochs", "1"]
+        self.assertIn("CIFAR-10 in datasets/cifar10: 64 images train, 0 validate, 32 test", self.run_tool(*arguments))
         self.run_tool(*arguments, "--data-dir", "datasets/cifar10", "--out", "named", "--quiet")
         self.assertEqual(self.files("named")["last.safetensors"],
                          self.files("runs/small-cifar10")["last.safetensors"])

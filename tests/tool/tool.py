@@ -16,7 +16,8 @@ BINARY = os.environ["CTNN_ALEXNET"]
 BATCH_BYTES = 10_000 * (1 + 3 * 32 * 32)
 
 # A training of a second: few images, but several batches and a last one that is not full.
-SHORT = ["train", "--dataset", "synthetic", "--limit-train", "300", "--batch-size", "64", "--epochs", "3"]
+SHORT = ["train", "--dataset", "synthetic", "--limit-train", "300", "--limit-test", "200", "--batch-size", "64",
+         "--epochs", "3"]
 
 
 def content(path):
