@@ -40,5 +40,5 @@ TEST_CASE("synthetic set: a linear classifier stays under 60 %", "[training]") {
 }
 
 TEST_CASE("synthetic set: SmallAlexNet passes 90 %", "[training]") {
-    CHECK(accuracy_after<SmallAlexNet>(5, 0.05) > 0.90);
+    CHECK(accuracy_after<SmallAlexNet>(3, 0.05) > 0.90);
 }
