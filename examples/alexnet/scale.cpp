@@ -126,7 +126,7 @@ void scale(const ScaleRequest& request, Terminal& terminal) {
                                      {"threads", request.threads},    {"bandwidth_gbit", request.bandwidth},
                                      {"latency_us", request.latency}, {"step_alone_ms", 1e3 * step.seconds},
                                      {"bytes", step.bytes()},         {"rows", rows}};
-        terminal.result(ctnn::write_json(all, 2));
+        terminal.write(ctnn::write_json(all, 2) + "\n");
         return;
     }
     terminal.line(fmt::format("{}: {} images on {} thread{} a rank, {:.1f} ms a step alone; {:.2f} MB are summed",

@@ -50,7 +50,9 @@ void Terminal::line(std::string_view text, Colour colour) {
     if (!quiet_) { result(text, colour); }
 }
 
-void Terminal::result(std::string_view text, Colour colour) { write(painted(text, colour, STDOUT_FILENO) + "\n"); }
+void Terminal::result(std::string_view text, Colour colour) {
+    write(painted(ctnn::detail::one_line(std::string{text}), colour, STDOUT_FILENO) + "\n");
+}
 
 void Terminal::write(std::string_view bytes) {
     if (mute_) { return; }
@@ -69,7 +71,8 @@ void Terminal::write(std::string_view bytes) {
 
 void Terminal::error(std::string_view text) {
     clear_transient();
-    write_error(fmt::format("{} {}\n", painted("alexnet:", Colour::red, STDERR_FILENO), text));
+    write_error(fmt::format("{} {}\n", painted("alexnet:", Colour::red, STDERR_FILENO),
+                            ctnn::detail::one_line(std::string{text})));
 }
 
 void Terminal::transient(std::string_view text) {

@@ -26,6 +26,7 @@ enum class Colour { none, dim, bold, green, red };
 /// Lines go to standard output; the transient line goes to standard error, and only where that is a terminal. Colour
 /// appears on terminals alone, and never where NO_COLOR is set (https://no-color.org) or TERM is "dumb". Standard
 /// output that cannot be written is a FileError, a ClosedPipe where nobody reads it; nothing depends on standard error.
+/// Names of classes and files are others' words: control characters in lines and errors are escaped.
 class Terminal {
   public:
     /// `mute`: of a rank that is not the first, whose lines would be the first one's again. Errors remain.

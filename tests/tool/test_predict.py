@@ -133,6 +133,9 @@ class Predictions(PredictTest):
             expected = math.exp(logits[index]) / total
             self.assertAlmostEqual(float(row["probability"]), expected, delta=1e-12 * expected)
         self.assertEqual(self.csv("--image", self.image(), "--top-k", "4", weights=weights), rows[:4])
+        weights = self.known_weights([9.0] + [0.0] * 9, {"model": "SmallAlexNet", "classes": json.dumps(["\n\x1b[31m"] * 10)})
+        output, _ = self.predict("--image", self.image(), weights=weights)
+        self.assertIn(" \\u000a\\u001b[31m ", output)
         weights = self.known_weights([0.0] * 9 + [math.nan], {"model": "SmallAlexNet"})
         self.assertIn("known.safetensors: found outputs that are not finite",
                       self.refusal("predict", "--weights", weights, "--image", "one.ppm"))

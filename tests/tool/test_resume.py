@@ -87,7 +87,7 @@ class Resume(ToolTest):
             ("run.json", b"{}", ['key "settings"', "found nothing"]),
             ("run.json", changed(lr="fast"), ['key "lr"', 'the string "fast"', "a number"]),
             ("run.json", changed(schedule="stairs"), ["unknown schedule 'stairs'", "one-cycle"]),
-            ("run.json", changed(loss="cross-\n\x1b[31mentropy"), ["unknown loss 'cross-\\u000a\\u001b[31mentropy'"]),
+            ("run.json", changed(loss="cross-\n\x1b[31mentropy"), ["found 'cross-\\u000a\\u001b[31mentropy'"]),
             ("run.json", changed(model="resnet"), ["unknown model 'resnet'", "small, small-winograd, small100, alexnet32"]),
             ("run.json", without("seed"), ['key "seed"', "found nothing"]),
             ("run.json", changed(lr=0.3), ["trainer.safetensors", "'lr' is '0.1'", "expected '0.3'"]),
