@@ -12,7 +12,8 @@ import unittest
 from tool import BINARY, SHORT, ToolTest, content
 
 ENVIRONMENT = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-               "OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_hwloc_base_binding_policy": "none", "NO_COLOR": "1"}
+               "OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_hwloc_base_binding_policy": "none", "NO_COLOR": "1",
+               "ASAN_OPTIONS": "detect_leaks=0"}  # Open MPI's own
 TRAIN = [*SHORT, "--threads", "1", "--sync-batch-norm", "--no-report"]
 SECONDS = 60  # within which a job ends whose rank was killed
 
