@@ -4375,14 +4375,13 @@ constexpr std::size_t utf8_prefix(std::string_view text) {
 
 /// Appends `text` as a JSON string: the two characters that must be escaped, and control characters.
 inline void append_quoted(std::string& out, std::string_view text) {
-    constexpr std::string_view hex = "0123456789abcdef";
     out += '"';
     for (const char c : text) {
         const auto code = static_cast<unsigned char>(c);
         if (c == '"' || c == '\\') {
             (out += '\\') += c;
         } else if (code < 0x20 || code == 0x7F) {
-            ((out += "\\u00") += hex[code >> 4]) += hex[code & 15];
+            (out += "\\u") += hex(code, 4);
         } else {
             out += c;
         }
