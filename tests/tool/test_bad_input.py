@@ -89,6 +89,7 @@ class Options(ToolTest):
             (["train", "--val-size", "10000"], ["--val-size is 10000", "less than the 10000"]),
             (["train", "--val-size", "-1"], ["--val-size", "-1"]),
             (["train", "--limit-train", "-1"], ["--limit-train", "-1"]),
+            (["train", "--limit-test", "-1"], ["--limit-test", "-1"]),
             (["train", "--threads", "0"], ["--threads", "0"]),
             (["train", "--stop-after", "0"], ["--stop-after", "0"]),
             (["eval"], ["--weights"]),

@@ -301,6 +301,12 @@ class OneRun(Report):
         self.run_tool("report", run, "other")
         self.assertIn(f"{run}, test", self.page("report.html").charts()["Loss"].legend)
 
+    def test_a_limited_test_set_is_limited_again(self):
+        self.run_tool(*SHORT, "--epochs", "1", "--out", "run", "--no-report")
+        self.run_tool("report", "run")
+        self.assertEqual(self.page("run", "report.html").figures()["Test accuracy"],
+                         f"{100 * self.rows('run')[0]['eval_accuracy']:.2f} %")
+
 
 class Missing(Report):
     def report(self, *arguments):
