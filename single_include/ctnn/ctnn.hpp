@@ -7933,13 +7933,14 @@ struct Stage {
                                std::min(Behind::pooled_shape.height, S.map.height));
     static constexpr int band_row(int band, int of) { return band * Behind::pooled_shape.height / of; }
     static constexpr int map_row(int band) { return band * S.map.height / bands; }
+    /// Map rows that a band needs at most, also where bands are cut finer: what the map's edges cut off is not counted
+    /// on.
     static constexpr int band_map_rows = [] {
-        int most = 0;
-        for (int b = 0; b < bands; ++b) {
-            most = std::max(most, Behind::map_end(band_row(b + 1, bands)) - Behind::map_begin(band_row(b, bands)));
-        }
-        return most;
+        const int rows = ceil_div(Behind::pooled_shape.height, bands);
+        return S.pooled ? std::min((rows - 1) * S.pool.y.stride + S.pool.y.extent, S.map.height) : rows;
     }();
+    /// The bands of a sample are done in order, by one thread: they share rows of a map that is kept.
+    static constexpr bool bands_in_order = keeps_map && !whole && !train_norm;
 
     static constexpr std::ptrdiff_t mask_bytes = S.dropout ? (Behind::mask_bits + 7) / 8 : 0;
     static constexpr std::ptrdiff_t saved_elements = S.batch_norm ? BatchNormVectors<T>::size(S.map.channels) : 0;
@@ -8003,10 +8004,13 @@ struct Stage {
         } else if constexpr (whole) {
             head_all(io, weight, map_elements > 0 ? io.map : io.output, epilogue(io));
         }
-        const int parts = bands_for(io);
-        parallel_for(io.samples * parts, io.threads, [&](int item, int thread) {
-            const int n = item / parts, part = item % parts;
-            tail_band(io, n, band_row(part, parts), band_row(part + 1, parts), io.scratch + thread * io.scratch_stride);
+        const int parts = bands_for(io), units = bands_in_order ? 1 : parts, run = parts / units;
+        parallel_for(io.samples * units, io.threads, [&](int item, int thread) {
+            const int n = item / units, first = item % units * run;
+            T* const scratch = io.scratch + thread * io.scratch_stride;
+            for (int part = first; part < first + run; ++part) {
+                tail_band(io, n, band_row(part, parts), band_row(part + 1, parts), scratch);
+            }
             if constexpr (S.dropout) {
                 if constexpr (TrainingPass) {
                     Behind::drop(io.output + n * Behind::out_size, io.mask + n * mask_bytes,
@@ -8025,7 +8029,7 @@ struct Stage {
             parallel_for(io.samples, io.threads, [&](int n, int) {
                 undo_output(io, n);
                 Behind::sums(map + n * Behind::map_size, io.output_gradient + n * Behind::out_size, places(io, n),
-                             vectors(io), io.rows + n * 2 * S.map.channels);
+                             vectors(io), io.rows + std::ptrdiff_t{n} * 2 * S.map.channels);
             });
             merge_norm_sums(io);
         }
@@ -8038,7 +8042,7 @@ struct Stage {
                                                     io.output_gradient + n * Behind::out_size, places(io, n),
                                                     vectors(io), to, scratch, scratch + rows_elements);
                 if constexpr (weighted && S.bias) {
-                    sum_pixels(to, io.rows + n * S.map.channels, S.map.pixels(), S.map.channels);
+                    sum_pixels(to, io.rows + std::ptrdiff_t{n} * S.map.channels, S.map.pixels(), S.map.channels);
                 }
             }
         });
@@ -8133,7 +8137,12 @@ struct Stage {
             }
         } else {
             T* map = keeps_map ? io.map + n * Behind::map_size : S.pooled || S.response_norm ? rows : out;
-            head_rows(io, n, Behind::map_begin(r0), Behind::map_end(r1), map, epilogue(io));
+            int m0 = Behind::map_begin(r0), m1 = Behind::map_end(r1);
+            if constexpr (bands_in_order) {  // each row once, and those that no window has: backward reads all
+                m0 = r0 == 0 ? 0 : Behind::map_end(r0);
+                if (r1 == Behind::pooled_shape.height) { m1 = S.map.height; }
+            }
+            head_rows(io, n, m0, m1, map, epilogue(io));
             Behind::template forward<false, true>(map, nullptr, nullptr, rows, pixel, out, to_places, r0, r1);
         }
     }

@@ -33,6 +33,10 @@ struct Everything
                        Dropout2d<0.2>, AvgPool2d<Kernel<2>, Stride<1>>, Sigmoid>,
                  AdaptiveAvgPool2d<2, 3>, Flatten, Linear<20>, Tanh, Dropout<0.4>, Linear<5, Bias<false>>> {};
 
+/// Rows and columns of a kept map that no window of the pool has.
+struct Uncovered : Sequential<Input<3, 12, 13>, Conv2d<10, Kernel<3>, Padding<1>>, Tanh, LocalResponseNorm<3>,
+                              MaxPool2d<Kernel<2>, Stride<3>>, Flatten, Linear<5>> {};
+
 // What is asked of the constants by hand: 3·18·9 + 18, twice 18, 9·12·9 + 12, 20·72 + 20, 5·20.
 static_assert(Everything::parameter_count == 504 + 36 + 984 + 1460 + 100);
 static_assert(Everything::layer_count == 17);
@@ -221,6 +225,7 @@ TEST_CASE("what the plan calls dead may be overwritten, and gradients are overwr
     check_dead_regions<Everything, Fusion::full, InputGradient::yes>();
     check_dead_regions<Everything, Fusion::full, InputGradient::no>();
     check_dead_regions<Everything, Fusion::none, InputGradient::yes>();
+    check_dead_regions<Uncovered, Fusion::full, InputGradient::yes>();
     check_dead_regions<SmallAlexNet, Fusion::full, InputGradient::no>();
     check_dead_regions<SmallAlexNet, Fusion::none, InputGradient::yes>();
 }

@@ -28,6 +28,13 @@ struct Tiny : Sequential<Input<3, 32, 32>,                                      
                          Conv2d<48, Kernel<3>, Padding<1>>, ReLU, MaxPool2d<Kernel<3>, Stride<2>, Padding<1>>,   //
                          Flatten, Linear<1100>, ReLU, Dropout<0.5>, Linear<1050>, Tanh, Linear<10>> {};
 
+/// Maps of several bands: one that is kept and whose rows two bands want, and one whose pool reaches beyond a band.
+struct Banded : Sequential<Input<3, 48, 48>,                                                            //
+                           Conv2d<64, Kernel<3>, Padding<1>>, Tanh, LocalResponseNorm<5>,               //
+                           MaxPool2d<Kernel<3>, Stride<2>>,                                             //
+                           Conv2d<512, Kernel<1>>, ReLU, MaxPool2d<Kernel<13>, Stride<1>, Padding<6>>,  //
+                           MaxPool2d<Kernel<11>, Stride<11>>, Flatten, Linear<10>> {};
+
 /// Parameters, running statistics, logits and input gradient after some steps, and an inference.
 template <class Net>
 std::vector<float> train(int threads, int n, int steps) {
@@ -81,4 +88,9 @@ TEST_CASE("1, 2 and 3 threads train SmallAlexNet to the same bits") { check_thre
 TEST_CASE("1, 2 and 3 threads train a net of narrow maps and long rows to the same bits") {
     check_threads<Tiny>(1, 1);
     check_threads<Tiny>(37, 2);
+}
+
+TEST_CASE("1, 2 and 3 threads train a net whose maps are cut into bands to the same bits") {
+    check_threads<Banded>(1, 2);
+    check_threads<Banded>(2, 2);
 }
