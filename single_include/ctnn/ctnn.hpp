@@ -564,6 +564,7 @@ namespace ctnn::inline CTNN_ISA {
 /// A constexpr string of at most `Capacity` ASCII characters; what does not fit is cut off.
 template <std::size_t Capacity>
 struct Text {
+    static constexpr std::size_t capacity = Capacity;
     char data[Capacity + 1] = {};
     std::size_t length = 0;
 
@@ -3848,6 +3849,7 @@ struct Description {
                 info.error << "its output is empty; give describe(Signal) a shape of at least 1x1x1";
                 info.out = signal;
             }
+            if (info.error.empty()) { check_names(key, info); }
             if (!info.error.empty()) {
                 fail(key, info.type, info.error);
                 // Whoever plans the network all the same meets a layer that fits, so that no other error follows.
@@ -3858,6 +3860,24 @@ struct Description {
             layers[size++] = info;
         } else {
             fail(key, "", "this type is not a layer; give it a constexpr describe(Signal) or remove it");
+        }
+    }
+
+    /// Tensors are found by their names, which must be whole and different.
+    constexpr void check_names(const Name& key, LayerInfo& info) const {
+        std::size_t longest = info.kind == LayerKind::batch_norm2d ? std::string_view{"num_batches_tracked"}.size() : 0;
+        for (int i = 0; i < info.parameter_tensors; ++i) {
+            longest = std::max(longest, info.parameters[static_cast<std::size_t>(i)].name.size());
+        }
+        if (key.length + 1 + longest > Name::capacity) {
+            info.error << "its tensors' names have more than " << static_cast<int>(Name::capacity)
+                       << " characters; shorten the names of blocks";
+        }
+        for (std::size_t i = 0; i < size; ++i) {
+            if (keys[i] == key.view()) {
+                info.error << "another layer has its place in names; give every block a name of its own";
+                return;
+            }
         }
     }
 

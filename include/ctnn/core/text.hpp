@@ -16,6 +16,7 @@ namespace ctnn::inline CTNN_ISA {
 /// A constexpr string of at most `Capacity` ASCII characters; what does not fit is cut off.
 template <std::size_t Capacity>
 struct Text {
+    static constexpr std::size_t capacity = Capacity;
     char data[Capacity + 1] = {};
     std::size_t length = 0;
 

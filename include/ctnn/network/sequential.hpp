@@ -1,6 +1,7 @@
 // Sequential and Block: a network as a type, and the one constexpr pass that describes and checks it.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <cstddef>
@@ -76,6 +77,7 @@ struct Description {
                 info.error << "its output is empty; give describe(Signal) a shape of at least 1x1x1";
                 info.out = signal;
             }
+            if (info.error.empty()) { check_names(key, info); }
             if (!info.error.empty()) {
                 fail(key, info.type, info.error);
                 // Whoever plans the network all the same meets a layer that fits, so that no other error follows.
@@ -86,6 +88,24 @@ struct Description {
             layers[size++] = info;
         } else {
             fail(key, "", "this type is not a layer; give it a constexpr describe(Signal) or remove it");
+        }
+    }
+
+    /// Tensors are found by their names, which must be whole and different.
+    constexpr void check_names(const Name& key, LayerInfo& info) const {
+        std::size_t longest = info.kind == LayerKind::batch_norm2d ? std::string_view{"num_batches_tracked"}.size() : 0;
+        for (int i = 0; i < info.parameter_tensors; ++i) {
+            longest = std::max(longest, info.parameters[static_cast<std::size_t>(i)].name.size());
+        }
+        if (key.length + 1 + longest > Name::capacity) {
+            info.error << "its tensors' names have more than " << static_cast<int>(Name::capacity)
+                       << " characters; shorten the names of blocks";
+        }
+        for (std::size_t i = 0; i < size; ++i) {
+            if (keys[i] == key.view()) {
+                info.error << "another layer has its place in names; give every block a name of its own";
+                return;
+            }
         }
     }
 
