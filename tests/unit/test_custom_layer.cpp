@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <ranges>
 #include <span>
 #include <string>
 #include <utility>
@@ -190,11 +191,58 @@ TEST_CASE("a custom layer's parameters are saved under its names and come back")
 
 namespace {
 
+/// ReLU in other words.
+struct Rectifier {
+    static constexpr LayerInfo describe(Signal in) { return custom_layer("Rectifier", in, in.shape); }
+    template <class T>
+    static void forward(Shape in, const T* x, T* y) {
+        for (int i = 0; i < in.size(); ++i) { y[i] = std::max(x[i], T{}); }
+    }
+    template <class T>
+    static void backward(Shape in, const T*, const T* y, const T* dy, T* dx) {
+        for (int i = 0; i < in.size(); ++i) { dx[i] = y[i] > 0 ? dy[i] : T{}; }
+    }
+};
+struct BehindFlatten : Sequential<Input<3, 4, 4>, Flatten, Rectifier, Linear<2>> {};
+struct BehindFlattenBuiltIn : Sequential<Input<3, 4, 4>, Flatten, ReLU, Linear<2>> {};
+
+}  // namespace
+
+TEST_CASE("behind a custom layer, too, a linear layer on a flattened map is saved in the order of PyTorch") {
+    const Scratch folder;
+    const auto path = folder / "linear.safetensors";
+    const Model<BehindFlattenBuiltIn> model{Seed{1}};
+    save_weights(path, model, {});
+    Model<BehindFlatten> read;
+    load_weights(path, read);
+    CHECK(std::ranges::equal(read.parameters().span(), model.parameters().span()));
+    const std::span<const float> stored = model.parameters().span();
+    CHECK_FALSE(std::ranges::equal(stored.first(96), canonical(model) | std::views::take(96)));  // an order of its own
+}
+
+TEST_CASE("initialising a model anew does not move it") {
+    Model<BehindFlatten> model{Seed{1}};
+    const ModelView<BehindFlatten> view = model.view();
+    model.initialize(Seed{2});
+    CHECK(view.parameters == model.view().parameters);
+    CHECK(view.buffers == model.view().buffers);
+    CHECK(std::ranges::equal(model.parameters().span(), Model<BehindFlatten>{Seed{2}}.parameters().span()));
+}
+
+namespace {
+
 /// Too many tensors, and a shape that is none.
 struct Three {
     static constexpr LayerInfo describe(Signal in) {
         LayerInfo info = custom_layer("Three", in, in.shape);
         for (const char* name : {"a", "b", "c"}) { custom_parameter(info, name, {1}, {}); }
+        return info;
+    }
+};
+struct Twice {
+    static constexpr LayerInfo describe(Signal in) {
+        LayerInfo info = custom_layer("Twice", in, in.shape);
+        for (const char* name : {"a", "a"}) { custom_parameter(info, name, {1}, {}); }
         return info;
     }
 };
@@ -211,6 +259,7 @@ struct Empty {
 TEST_CASE("parameters that a custom layer cannot have are an error of its description") {
     constexpr Signal in{{1, 1, 1}, false, {}};
     STATIC_REQUIRE(Three::describe(in).error == "parameter c is the third; put what it needs into two");
+    STATIC_REQUIRE(Twice::describe(in).error == "parameter a is there already; give each a name of its own");
     STATIC_REQUIRE(Empty::describe(in).error ==
                    "parameter weight has a size below 1 or a fifth; write one to four sizes");
 }

@@ -30,18 +30,26 @@ namespace ctnn::inline CTNN_ISA {
 /// parameters take.
 constexpr LayerInfo custom_layer(std::string_view type, Signal in, Shape out) {
     LayerInfo info = detail::start_layer(LayerKind::custom, type, in);
-    info.out = {out, in.flat, out};
+    // A vector that keeps its length keeps the order that it has from the map that was flattened.
+    info.out = {out, in.flat, in.flat && out == in.shape ? in.source : out};
     return info;
 }
 
 /// Adds a parameter tensor of one to four dimensions to a custom layer. In memory it is row-major and without gaps, as
 /// in files, where it is called `name` behind the layer's place: "3.weight". `init` counts as fan_in the elements of
-/// one row. Weight decay spares it unless it `decays`.
+/// one row. Weight decay spares it unless it `decays`. Behind Flatten, elements of a vector are in the order of memory,
+/// [row][column][channel] of the map.
 constexpr void custom_parameter(LayerInfo& info, std::string_view name, std::initializer_list<int> shape, Init init,
                                 bool decays = false) {
     if (info.parameter_tensors == static_cast<int>(info.parameters.size())) {
         info.error << "parameter " << name << " is the third; put what it needs into two";
         return;
+    }
+    for (int i = 0; i < info.parameter_tensors; ++i) {
+        if (info.parameters[static_cast<std::size_t>(i)].name == name) {
+            info.error << "parameter " << name << " is there already; give each a name of its own";
+            return;
+        }
     }
     ParameterSpec spec;
     spec.name = name;

@@ -1,6 +1,7 @@
 // Parameters, buffers, the model that owns both, and the view of them that inference takes.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 
@@ -71,7 +72,8 @@ struct ModelView {
     const T* buffers = nullptr;     ///< ParameterLayout<Net>::buffer_size elements
 };
 
-/// A network's numbers. Const in inference.
+/// A network's numbers. Const in inference. Views of it see what is written into it, by initialize() and by copies,
+/// too; a model that is moved into it ends them.
 template <Network Net, class T = float>
 class Model {
   public:
@@ -86,8 +88,9 @@ class Model {
     explicit Model(Seed seed) { initialize(seed); }
 
     void initialize(Seed seed) {
-        parameters_ = {};
-        buffers_ = {};
+        std::fill_n(parameters_.data(), parameters_.span().size(), T{});
+        const Buffers<Net, T> fresh;
+        buffers_ = fresh;
         for (std::size_t i = 0; i < Layout::tensors; ++i) {
             const ParameterSlot& slot = Layout::slots[i];
             const WeightDims& d = slot.spec.dims;
