@@ -1987,6 +1987,8 @@ class DatasetSource final : public ImageSource {
         check_pixels();
     }
 
+    explicit DatasetSource(const Dataset&& data) = delete;
+
     [[nodiscard]] std::size_t size() const override { return data_.size(); }
     [[nodiscard]] Shape shape() const override { return data_.shape; }
     [[nodiscard]] std::uint16_t label(std::size_t i) const override { return data_.labels[i]; }
@@ -2305,6 +2307,9 @@ class BatchLoader {
         : BatchLoader{SourcePointer{SourcePointer{}, &source}, std::move(indices), options} {
         start_workers();
     }
+    /// A source that would be gone.
+    BatchLoader(const Dataset&& data, std::vector<std::uint32_t> indices, LoaderOptions options) = delete;
+    BatchLoader(const ImageSource&& source, std::vector<std::uint32_t> indices, LoaderOptions options) = delete;
     BatchLoader(const BatchLoader&) = delete;
     BatchLoader& operator=(const BatchLoader&) = delete;
     ~BatchLoader() {
@@ -2378,6 +2383,15 @@ class BatchLoader {
         };
         raise<ArgumentError>(
             {"batch loader: batches are ", text(shape_), ", expected the ", text(input), " of the network's input"});
+    }
+    /// Throws ArgumentError unless all labels are of that many classes.
+    void require_classes(int classes) const {
+        for (const std::uint32_t i : indices_) {
+            if (const int label = source_->label(i); label >= classes) {
+                fail("label of sample " + std::to_string(i), static_cast<std::size_t>(label),
+                     "0 to " + std::to_string(classes - 1));
+            }
+        }
     }
     /// Throws ArgumentError unless batches are the share of that rank.
     void require_rank(int rank, int ranks) const {
@@ -9115,6 +9129,25 @@ namespace ctnn::inline CTNN_ISA {
 
 using Loss = std::variant<CrossEntropy, Mse>;
 
+namespace detail {
+
+/// The losses need one number per class.
+template <class Net>
+struct LossError {
+    static constexpr Sentence sentence = [] {
+        Sentence text;
+        constexpr Shape out = Net::output_shape;
+        if (Net::description.error.empty() && !out.flat()) {  // a wrong network has said so already
+            write_size(text << "CrossEntropy: the network ends in a " << out.channels << "x", out.height, out.width)
+                << " map, not in one number per class; end it with Flatten and Linear<classes>";
+        }
+        return text;
+    }();
+    static constexpr std::string_view error() { return sentence.view(); }
+};
+
+}  // namespace detail
+
 /// Loss and gradient of a batch by whichever loss it is; see cross_entropy.
 template <class T>
 LossSum loss_and_gradient(const Loss& loss, std::span<const T> outputs, const Labels& labels, int classes,
@@ -10186,25 +10219,6 @@ void for_each_setting(Settings& s, F&& f) {
 
 namespace ctnn::inline CTNN_ISA {
 
-namespace detail {
-
-/// The losses need one number per class.
-template <class Net>
-struct LossError {
-    static constexpr Sentence sentence = [] {
-        Sentence text;
-        constexpr Shape out = Net::output_shape;
-        if (Net::description.error.empty() && !out.flat()) {  // a wrong network has said so already
-            write_size(text << "CrossEntropy: the network ends in a " << out.channels << "x", out.height, out.width)
-                << " map, not in one number per class; end it with Flatten and Linear<classes>";
-        }
-        return text;
-    }();
-    static constexpr std::string_view error() { return sentence.view(); }
-};
-
-}  // namespace detail
-
 /// Trains a model that the caller owns. Everything is allocated here; a step allocates nothing.
 ///
 /// Ranks of a communicator other than SingleProcess train one model together: all do the same, each with its share of
@@ -10273,10 +10287,13 @@ class Trainer {
     template <class AfterStep>
     StepResult train_epoch(BatchLoader& loader, AfterStep&& after_step) {
         loader.require_shape(Net::input_shape);
+        loader.require_classes(Net::classes);
         loader.require_rank(ranks_.ranks().rank(), ranks_.ranks().size());
         const auto batch_size = static_cast<std::size_t>(loader.options().batch_size);
         for (const std::size_t n : {std::min(loader.samples(), batch_size), loader.samples() % batch_size}) {
-            if (n > 0) { check_passes(n); }
+            if (n == 0) { continue; }
+            check_batch(n);
+            check_passes(n);
         }
         StepResult total;
         total.loss = progress_.loss;
@@ -10391,11 +10408,14 @@ class Trainer {
             detail::check_norms<Net>(1);
         }
     }
-    void check_size(std::size_t samples, std::size_t share) const {
+    void check_batch(std::size_t samples) const {
         if (samples < 1 || samples > places_.size()) {
             raise<ArgumentError>(
                 {"a batch of ", samples, " samples; expected 1 to ", places_.size(), ", the trainer's batch size"});
         }
+    }
+    void check_size(std::size_t samples, std::size_t share) const {
+        check_batch(samples);
         const int rank = ranks_.ranks().rank(), ranks = ranks_.ranks().size();
         if (const std::size_t expected = shard_of(samples, rank, ranks).size(); share != expected) {
             raise<ArgumentError>({"a share of ", share, " of a batch of ", samples, " samples; expected ", expected,
@@ -12572,14 +12592,15 @@ GradientReport check_gradients(const GradientCheck& settings = {}) {
 namespace ctnn::inline CTNN_ISA {
 
 /// Whether a run's best epoch lies `patience` epochs back or more. `scores` are those of all epochs, higher ones
-/// better, such as validation accuracies; one is better only if it passes the best before it by more than `min_delta`.
+/// better, such as validation accuracies; one is better only if it passes the best before it by more than `min_delta`,
+/// and any is better than NaN.
 /// A patience of 0 never stops. Keeps no state, so that a resumed run decides by its table of epochs as an unbroken one
 /// does.
 inline bool stops_early(std::span<const double> scores, int patience, double min_delta = 0.0) {
     if (patience <= 0 || scores.empty()) { return false; }
     std::size_t best = 0;
     for (std::size_t i = 1; i < scores.size(); ++i) {
-        if (scores[i] > scores[best] + min_delta) { best = i; }
+        if (scores[i] > scores[best] + min_delta || (std::isnan(scores[best]) && !std::isnan(scores[i]))) { best = i; }
     }
     return scores.size() - 1 - best >= static_cast<std::size_t>(patience);
 }
@@ -12755,8 +12776,8 @@ inline std::vector<View> views(const EvaluateOptions& options) {
 
 }  // namespace detail
 
-/// Calls f(batch, logits) for every batch of an epoch of a loader, which may resize its samples, with the n × classes
-/// logits of a ModelView or HalfModel; both are valid until f returns, which may be false to stop. Throws ArgumentError
+/// Calls f(batch, logits) for every batch of an epoch of a loader, which may resize its samples, with the n × outputs
+/// of a ModelView or HalfModel; both are valid until f returns, which may be false to stop. Throws ArgumentError
 /// when shapes do not fit, or batches are larger than the workspace's.
 template <class AnyModel, Network Net, class F>
 void predict(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net, float>>& workspace,
@@ -12766,9 +12787,10 @@ void predict(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net
     const std::vector<detail::View> views = detail::views(options);
     const std::size_t samples = views.size() > 1 ? static_cast<std::size_t>(workspace.batch()) : 0;
     AlignedArray<float> moved{samples * static_cast<std::size_t>(Net::input_shape.size())};
-    std::vector<float> mean(samples * static_cast<std::size_t>(Net::classes));
+    std::vector<float> mean(samples * static_cast<std::size_t>(Net::output_shape.size()));
     while (const MiniBatch* batch = loader.next()) {
         if (batch->size == 0) { continue; }  // of a rank whose share is empty
+        detail::check_samples(workspace, batch->size);
         std::span<const float> logits;
         std::fill(mean.begin(), mean.end(), 0.0f);
         for (const detail::View& view : views) {
@@ -12795,6 +12817,7 @@ void predict(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net
 template <class AnyModel, Network Net>
 Metrics evaluate(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net, float>>& workspace,
                  const EvaluateOptions& options = {}) {
+    static_assert(sizeof(decltype(verdict<detail::LossError<Net>>(pieces_of<detail::LossError<Net>>{}))) > 0);
     Metrics metrics{Net::classes};
     predict(model, loader, workspace, options, [&](const MiniBatch& batch, std::span<const float> logits) {
         metrics.add<float>(logits, batch.labels);

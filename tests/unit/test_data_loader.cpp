@@ -366,6 +366,13 @@ TEST_CASE("mixup mixes a batch and says with what", "[data][loader]") {
     CHECK(mixes.size() == 3);
 }
 
+// A data set that would be gone before the first batch.
+static_assert(
+    std::is_constructible_v<ctnn::BatchLoader, const ctnn::Dataset&, std::vector<std::uint32_t>, ctnn::LoaderOptions>);
+static_assert(
+    !std::is_constructible_v<ctnn::BatchLoader, ctnn::Dataset, std::vector<std::uint32_t>, ctnn::LoaderOptions>);
+static_assert(!std::is_constructible_v<ctnn::DatasetSource, ctnn::Dataset>);
+
 TEST_CASE("a loader refuses options out of range, and images that do not fit", "[data][loader]") {
     const auto set = small_set(4);
     const auto refused = [&](LoaderOptions options, const std::string& piece) {

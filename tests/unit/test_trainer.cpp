@@ -358,6 +358,15 @@ TEST_CASE("trainer, evaluation: a data set that does not fit the network is refu
 
     struct TwoClasses : Sequential<Input<3, 32, 32>, Flatten, Linear<2>> {};
     Model<TwoClasses> two{Seed{1}};
+    const Model<TwoClasses> before = two;
+    Trainer<TwoClasses> trainer_of_two{two, settings_for(8), 1};
+    BatchLoader one_by_one{data, indices, {.batch_size = 1}}, all{data, indices, {.batch_size = 8}};
+    CHECK_THROWS_WITH(trainer_of_two.train_epoch(one_by_one), Catch::Contains("expected 0 to 1"));
+    CHECK(std::ranges::equal(two.parameters().span(), before.parameters().span()));  // also where some labels would do
+    struct Ten : Sequential<Input<3, 32, 32>, Flatten, Linear<10>> {};
+    Model<Ten> ten{Seed{1}};
+    Trainer<Ten> trainer_of_four{ten, settings_for(4), 1};
+    CHECK_THROWS_WITH(trainer_of_four.train_epoch(all), Catch::Contains("expected 1 to 4, the trainer's batch size"));
     Workspace<Inference<TwoClasses>> workspace_of_two{8};
     CHECK_THROWS_WITH(evaluate(two.view(), data, indices, workspace_of_two),
                       "the data set has 10 classes, expected at most the network's 2");
@@ -419,6 +428,31 @@ TEST_CASE("early stopping waits for the best epoch to be some time ago", "[train
     CHECK_FALSE(stops(6, 1));
     CHECK(stops(6, 3, 0.2));
     CHECK_FALSE(stops(5, 0));
+
+    constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+    CHECK_FALSE(stops_early(std::vector{nan, 0.5, 0.6}, 2));  // whatever comes is better than NaN
+    CHECK(stops_early(std::vector{nan, 0.5, nan, nan}, 2));
+    CHECK(stops_early(std::vector{nan, nan, nan}, 2));
+}
+
+TEST_CASE("a network that ends in a map is evaluated in several views, too", "[trainer]") {
+    struct Maps : Sequential<Input<3, 32, 32>, Conv2d<4, Kernel<3>>> {};
+    const Dataset data = make_synthetic(5, 0, 1).train;
+    const Model<Maps> model{Seed{1}};
+    Workspace<Inference<Maps>> workspace{4};
+    BatchLoader loader{data, all_indices(data.size()), {.batch_size = 4, .shuffle = false}};
+    std::size_t outputs = 0;
+    predict(model.view(), loader, workspace, {.flip = true}, [&](const MiniBatch& batch, std::span<const float> maps) {
+        CHECK(maps.size() == static_cast<std::size_t>(batch.size) * 4 * 30 * 30);
+        outputs += maps.size();
+        return true;
+    });
+    CHECK(outputs == std::size_t{5} * 4 * 30 * 30);
+
+    Workspace<Inference<Maps>> smaller{3};
+    CHECK_THROWS_WITH(
+        predict(model.view(), loader, smaller, {.flip = true}, [](const MiniBatch&, auto) { return true; }),
+        Catch::Contains("expected 1 to 3, the workspace's batch size"));
 }
 
 TEST_CASE("evaluation with mirror images takes the mean of both logits", "[trainer]") {

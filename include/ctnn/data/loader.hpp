@@ -61,6 +61,9 @@ class BatchLoader {
         : BatchLoader{SourcePointer{SourcePointer{}, &source}, std::move(indices), options} {
         start_workers();
     }
+    /// A source that would be gone.
+    BatchLoader(const Dataset&& data, std::vector<std::uint32_t> indices, LoaderOptions options) = delete;
+    BatchLoader(const ImageSource&& source, std::vector<std::uint32_t> indices, LoaderOptions options) = delete;
     BatchLoader(const BatchLoader&) = delete;
     BatchLoader& operator=(const BatchLoader&) = delete;
     ~BatchLoader() {
@@ -134,6 +137,15 @@ class BatchLoader {
         };
         raise<ArgumentError>(
             {"batch loader: batches are ", text(shape_), ", expected the ", text(input), " of the network's input"});
+    }
+    /// Throws ArgumentError unless all labels are of that many classes.
+    void require_classes(int classes) const {
+        for (const std::uint32_t i : indices_) {
+            if (const int label = source_->label(i); label >= classes) {
+                fail("label of sample " + std::to_string(i), static_cast<std::size_t>(label),
+                     "0 to " + std::to_string(classes - 1));
+            }
+        }
     }
     /// Throws ArgumentError unless batches are the share of that rank.
     void require_rank(int rank, int ranks) const {

@@ -47,6 +47,8 @@ class DatasetSource final : public ImageSource {
         check_pixels();
     }
 
+    explicit DatasetSource(const Dataset&& data) = delete;
+
     [[nodiscard]] std::size_t size() const override { return data_.size(); }
     [[nodiscard]] Shape shape() const override { return data_.shape; }
     [[nodiscard]] std::uint16_t label(std::size_t i) const override { return data_.labels[i]; }

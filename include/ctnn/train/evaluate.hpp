@@ -49,8 +49,8 @@ inline std::vector<View> views(const EvaluateOptions& options) {
 
 }  // namespace detail
 
-/// Calls f(batch, logits) for every batch of an epoch of a loader, which may resize its samples, with the n × classes
-/// logits of a ModelView or HalfModel; both are valid until f returns, which may be false to stop. Throws ArgumentError
+/// Calls f(batch, logits) for every batch of an epoch of a loader, which may resize its samples, with the n × outputs
+/// of a ModelView or HalfModel; both are valid until f returns, which may be false to stop. Throws ArgumentError
 /// when shapes do not fit, or batches are larger than the workspace's.
 template <class AnyModel, Network Net, class F>
 void predict(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net, float>>& workspace,
@@ -60,9 +60,10 @@ void predict(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net
     const std::vector<detail::View> views = detail::views(options);
     const std::size_t samples = views.size() > 1 ? static_cast<std::size_t>(workspace.batch()) : 0;
     AlignedArray<float> moved{samples * static_cast<std::size_t>(Net::input_shape.size())};
-    std::vector<float> mean(samples * static_cast<std::size_t>(Net::classes));
+    std::vector<float> mean(samples * static_cast<std::size_t>(Net::output_shape.size()));
     while (const MiniBatch* batch = loader.next()) {
         if (batch->size == 0) { continue; }  // of a rank whose share is empty
+        detail::check_samples(workspace, batch->size);
         std::span<const float> logits;
         std::fill(mean.begin(), mean.end(), 0.0f);
         for (const detail::View& view : views) {
@@ -89,6 +90,7 @@ void predict(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net
 template <class AnyModel, Network Net>
 Metrics evaluate(const AnyModel& model, BatchLoader& loader, Workspace<Inference<Net, float>>& workspace,
                  const EvaluateOptions& options = {}) {
+    static_assert(sizeof(decltype(verdict<detail::LossError<Net>>(pieces_of<detail::LossError<Net>>{}))) > 0);
     Metrics metrics{Net::classes};
     predict(model, loader, workspace, options, [&](const MiniBatch& batch, std::span<const float> logits) {
         metrics.add<float>(logits, batch.labels);

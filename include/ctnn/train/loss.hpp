@@ -18,6 +18,25 @@ namespace ctnn::inline CTNN_ISA {
 
 using Loss = std::variant<CrossEntropy, Mse>;
 
+namespace detail {
+
+/// The losses need one number per class.
+template <class Net>
+struct LossError {
+    static constexpr Sentence sentence = [] {
+        Sentence text;
+        constexpr Shape out = Net::output_shape;
+        if (Net::description.error.empty() && !out.flat()) {  // a wrong network has said so already
+            write_size(text << "CrossEntropy: the network ends in a " << out.channels << "x", out.height, out.width)
+                << " map, not in one number per class; end it with Flatten and Linear<classes>";
+        }
+        return text;
+    }();
+    static constexpr std::string_view error() { return sentence.view(); }
+};
+
+}  // namespace detail
+
 /// Loss and gradient of a batch by whichever loss it is; see cross_entropy.
 template <class T>
 LossSum loss_and_gradient(const Loss& loss, std::span<const T> outputs, const Labels& labels, int classes,

@@ -26,25 +26,6 @@
 
 namespace ctnn::inline CTNN_ISA {
 
-namespace detail {
-
-/// The losses need one number per class.
-template <class Net>
-struct LossError {
-    static constexpr Sentence sentence = [] {
-        Sentence text;
-        constexpr Shape out = Net::output_shape;
-        if (Net::description.error.empty() && !out.flat()) {  // a wrong network has said so already
-            write_size(text << "CrossEntropy: the network ends in a " << out.channels << "x", out.height, out.width)
-                << " map, not in one number per class; end it with Flatten and Linear<classes>";
-        }
-        return text;
-    }();
-    static constexpr std::string_view error() { return sentence.view(); }
-};
-
-}  // namespace detail
-
 /// Trains a model that the caller owns. Everything is allocated here; a step allocates nothing.
 ///
 /// Ranks of a communicator other than SingleProcess train one model together: all do the same, each with its share of
@@ -113,10 +94,13 @@ class Trainer {
     template <class AfterStep>
     StepResult train_epoch(BatchLoader& loader, AfterStep&& after_step) {
         loader.require_shape(Net::input_shape);
+        loader.require_classes(Net::classes);
         loader.require_rank(ranks_.ranks().rank(), ranks_.ranks().size());
         const auto batch_size = static_cast<std::size_t>(loader.options().batch_size);
         for (const std::size_t n : {std::min(loader.samples(), batch_size), loader.samples() % batch_size}) {
-            if (n > 0) { check_passes(n); }
+            if (n == 0) { continue; }
+            check_batch(n);
+            check_passes(n);
         }
         StepResult total;
         total.loss = progress_.loss;
@@ -231,11 +215,14 @@ class Trainer {
             detail::check_norms<Net>(1);
         }
     }
-    void check_size(std::size_t samples, std::size_t share) const {
+    void check_batch(std::size_t samples) const {
         if (samples < 1 || samples > places_.size()) {
             raise<ArgumentError>(
                 {"a batch of ", samples, " samples; expected 1 to ", places_.size(), ", the trainer's batch size"});
         }
+    }
+    void check_size(std::size_t samples, std::size_t share) const {
+        check_batch(samples);
         const int rank = ranks_.ranks().rank(), ranks = ranks_.ranks().size();
         if (const std::size_t expected = shard_of(samples, rank, ranks).size(); share != expected) {
             raise<ArgumentError>({"a share of ", share, " of a batch of ", samples, " samples; expected ", expected,
