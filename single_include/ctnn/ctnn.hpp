@@ -170,8 +170,9 @@ class AlignedArray {
     };
     static T* allocate(std::size_t size) {
         if (size == 0) { return nullptr; }
-        return static_cast<T*>(
-            ::operator new[](round_up(size * sizeof(T), block_alignment), std::align_val_t{block_alignment}));
+        constexpr std::size_t most = std::numeric_limits<std::size_t>::max() - block_alignment;
+        const std::size_t bytes = size <= most / sizeof(T) ? round_up(size * sizeof(T), block_alignment) : most;
+        return static_cast<T*>(::operator new[](bytes, std::align_val_t{block_alignment}));
     }
 
     std::unique_ptr<T[], Release> data_;
@@ -8488,10 +8489,13 @@ struct Plan {
     static constexpr std::size_t fixed_bytes = static_cast<std::size_t>(table.fixed_bytes);
     static constexpr std::size_t thread_bytes = static_cast<std::size_t>(table.thread_bytes);
 
-    /// Bytes of a workspace for at most `batch` samples and `threads` threads.
+    /// Bytes of a workspace for at most `batch` samples and `threads` threads; the largest number there is, which no
+    /// memory has, where 32 bits are too few for them.
     static constexpr std::size_t bytes(int batch, int threads) {
-        return sample_bytes * static_cast<std::size_t>(batch) + fixed_bytes +
-               thread_bytes * static_cast<std::size_t>(threads);
+        const std::uint64_t all = std::uint64_t{sample_bytes} * static_cast<std::uint64_t>(batch) + fixed_bytes +
+                                  std::uint64_t{thread_bytes} * static_cast<std::uint64_t>(threads);
+        return std::in_range<std::size_t>(all) ? static_cast<std::size_t>(all)
+                                               : std::numeric_limits<std::size_t>::max();
     }
 
     /// Byte offset of a buffer in a workspace made for `batch` samples: per-sample buffers first, fixed ones, scratch.
@@ -8544,8 +8548,8 @@ struct InferencePlan {
 namespace ctnn::inline CTNN_ISA {
 
 /// Memory for passes over at most `batch` samples on at most `threads` threads: PlanType::bytes(batch, threads), its
-/// own or, without any allocation, the caller's. Movable. Throws ArgumentError for a batch or thread count below 1 and
-/// for memory that is too short or not aligned, std::bad_alloc when there is none.
+/// own or, without any allocation, the caller's. Movable; what was moved from takes no pass. Throws ArgumentError for a
+/// batch or thread count below 1 and for memory that is too short or not aligned, std::bad_alloc when there is none.
 template <class PlanType>
 class Workspace {
   public:
@@ -8568,8 +8572,21 @@ class Workspace {
                 {"workspace: found ", memory.size(), " bytes, expected ", needed, ", aligned to ", block_alignment});
         }
     }
-    Workspace(Workspace&&) noexcept = default;
-    Workspace& operator=(Workspace&&) noexcept = default;
+    Workspace(Workspace&& other) noexcept
+        : batch_{std::exchange(other.batch_, 0)},
+          threads_{other.threads_},
+          own_{std::move(other.own_)},
+          bytes_{std::exchange(other.bytes_, {})},
+          norm_sum_{other.norm_sum_} {}
+    Workspace& operator=(Workspace&& other) noexcept {
+        batch_ = std::exchange(other.batch_, 0);
+        threads_ = other.threads_;
+        own_ = std::move(other.own_);
+        bytes_ = std::exchange(other.bytes_, {});
+        norm_sum_ = other.norm_sum_;
+        return *this;
+    }
+    ~Workspace() = default;
 
     [[nodiscard]] int batch() const { return batch_; }
     [[nodiscard]] int threads() const { return threads_; }

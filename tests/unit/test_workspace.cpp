@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <limits>
 #include <span>
 #include <utility>
 #include <vector>
@@ -47,6 +48,22 @@ TEST_CASE("a workspace in the caller's memory computes the same, whatever that h
     CHECK(at >= memory.begin());
     CHECK(at < memory.end());
 }
+
+TEST_CASE("a workspace that was moved from takes no pass") {
+    const Model<Net> model{Seed{1}};
+    const std::vector<float> input(static_cast<std::size_t>(Net::input_shape.size()));
+    Workspace<Small> first{1, 1}, second{1, 1};
+    const Workspace<Small> third = std::move(first);
+    second = Workspace<Small>{3, 1};
+    CHECK(second.batch() == 3);
+    CHECK_NOTHROW(forward(model.view(), input.data(), 1, second));
+    CHECK(first.bytes().empty());  // NOLINT(bugprone-use-after-move): that is the question
+    CHECK_THROWS_AS(forward(model.view(), input.data(), 1, first), ArgumentError);
+}
+
+// Of 32 bits, a number of bytes that they do not hold is one that no memory has.
+static_assert(sizeof(std::size_t) > 4 || Small::bytes(1 << 30, 1) == std::numeric_limits<std::size_t>::max());
+static_assert(Small::bytes(1 << 30, 1) >= (std::size_t{1} << 30));
 
 TEST_CASE("memory that is too short or not aligned is refused") {
     AlignedArray<std::byte> memory(Small::bytes(1, 1) + block_alignment);

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -138,10 +139,13 @@ struct Plan {
     static constexpr std::size_t fixed_bytes = static_cast<std::size_t>(table.fixed_bytes);
     static constexpr std::size_t thread_bytes = static_cast<std::size_t>(table.thread_bytes);
 
-    /// Bytes of a workspace for at most `batch` samples and `threads` threads.
+    /// Bytes of a workspace for at most `batch` samples and `threads` threads; the largest number there is, which no
+    /// memory has, where 32 bits are too few for them.
     static constexpr std::size_t bytes(int batch, int threads) {
-        return sample_bytes * static_cast<std::size_t>(batch) + fixed_bytes +
-               thread_bytes * static_cast<std::size_t>(threads);
+        const std::uint64_t all = std::uint64_t{sample_bytes} * static_cast<std::uint64_t>(batch) + fixed_bytes +
+                                  std::uint64_t{thread_bytes} * static_cast<std::uint64_t>(threads);
+        return std::in_range<std::size_t>(all) ? static_cast<std::size_t>(all)
+                                               : std::numeric_limits<std::size_t>::max();
     }
 
     /// Byte offset of a buffer in a workspace made for `batch` samples: per-sample buffers first, fixed ones, scratch.

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 
 #include <ctnn/core/arena.hpp>
 #include <ctnn/core/error.hpp>
@@ -15,8 +16,8 @@
 namespace ctnn::inline CTNN_ISA {
 
 /// Memory for passes over at most `batch` samples on at most `threads` threads: PlanType::bytes(batch, threads), its
-/// own or, without any allocation, the caller's. Movable. Throws ArgumentError for a batch or thread count below 1 and
-/// for memory that is too short or not aligned, std::bad_alloc when there is none.
+/// own or, without any allocation, the caller's. Movable; what was moved from takes no pass. Throws ArgumentError for a
+/// batch or thread count below 1 and for memory that is too short or not aligned, std::bad_alloc when there is none.
 template <class PlanType>
 class Workspace {
   public:
@@ -39,8 +40,21 @@ class Workspace {
                 {"workspace: found ", memory.size(), " bytes, expected ", needed, ", aligned to ", block_alignment});
         }
     }
-    Workspace(Workspace&&) noexcept = default;
-    Workspace& operator=(Workspace&&) noexcept = default;
+    Workspace(Workspace&& other) noexcept
+        : batch_{std::exchange(other.batch_, 0)},
+          threads_{other.threads_},
+          own_{std::move(other.own_)},
+          bytes_{std::exchange(other.bytes_, {})},
+          norm_sum_{other.norm_sum_} {}
+    Workspace& operator=(Workspace&& other) noexcept {
+        batch_ = std::exchange(other.batch_, 0);
+        threads_ = other.threads_;
+        own_ = std::move(other.own_);
+        bytes_ = std::exchange(other.bytes_, {});
+        norm_sum_ = other.norm_sum_;
+        return *this;
+    }
+    ~Workspace() = default;
 
     [[nodiscard]] int batch() const { return batch_; }
     [[nodiscard]] int threads() const { return threads_; }
