@@ -1486,6 +1486,7 @@ class ByteTable {
         }
     }
 
+    [[nodiscard]] int channels() const { return static_cast<int>(values_.size() / 256); }
     /// The 256 values of channel `c`.
     [[nodiscard]] const float* channel(int c) const { return values_.data() + 256 * static_cast<std::size_t>(c); }
 
@@ -1513,9 +1514,14 @@ constexpr std::ptrdiff_t reflected(std::ptrdiff_t i, std::ptrdiff_t n) {
 }  // namespace detail
 
 /// Writes height × width pixels of a byte image to `out` as normalised floats, channels last. Padding of byte 0 is
-/// normalised too, as in the usual PyTorch pipeline, which crops before ToTensor and Normalize.
+/// normalised too, as in the usual PyTorch pipeline, which crops before ToTensor and Normalize. Throws ArgumentError
+/// where the image has other channels than the table.
 inline void place_image(const ImageView& image, const ByteTable& table, Placement placement, int height, int width,
                         float* out) {
+    if (image.shape.channels != table.channels()) {
+        raise<ArgumentError>(
+            {"normalization: of ", table.channels(), " channels, expected the image's ", image.shape.channels});
+    }
     const std::ptrdiff_t channels = image.shape.channels, in_height = image.shape.height, in_width = image.shape.width;
     const std::ptrdiff_t dx = placement.dx, out_width = width;
     // Columns [begin, end) of the unmirrored output lie on the image.
@@ -2031,8 +2037,7 @@ class ResizeAxis {
     /// Keeps what is there when the sizes are those of the last call.
     void prepare(int in, int out) {
         if (in == in_ && out == out_) { return; }
-        in_ = in;
-        out_ = out;
+        in_ = 0;  // until the tables are there
         const double scale = static_cast<double>(in) / out, filter = std::max(scale, 1.0), support = filter;
         taps_ = 2 * static_cast<int>(std::ceil(support)) + 1;
         const auto n = static_cast<std::size_t>(out);
@@ -2057,6 +2062,8 @@ class ResizeAxis {
                     static_cast<std::int32_t>(std::lround(exact[static_cast<std::size_t>(t)] / sum * (1 << bits)));
             }
         }
+        in_ = in;
+        out_ = out;
     }
 
     [[nodiscard]] int first(int i) const { return first_[static_cast<std::size_t>(i)]; }
@@ -2153,10 +2160,15 @@ inline Image resize_bilinear(const ImageView& image, int height, int width) {
 }
 
 /// The size at which the shorter side of an image is `side` and the aspect is kept, rounded down as torchvision's
-/// Resize(side) does.
+/// Resize(side) does. Throws ArgumentError for more than 2^28 pixels, which a thin image would become.
 constexpr Shape shape_with_shorter_side(Shape shape, int side) {
     const auto scaled = [&](int longer, int shorter) {
-        return static_cast<int>(std::int64_t{side} * longer / std::max(shorter, 1));
+        const std::int64_t to = std::int64_t{side} * longer / std::max(shorter, 1);
+        if (to * side > std::int64_t{1} << 28) {
+            raise<ArgumentError>({"resize: ", shape.height, "x", shape.width, " with a shorter side of ", side, " is ",
+                                  to, " pixels long, expected at most 2^28 pixels"});
+        }
+        return static_cast<int>(to);
     };
     return shape.width <= shape.height ? Shape{shape.channels, scaled(shape.height, shape.width), side}
                                        : Shape{shape.channels, side, scaled(shape.width, shape.height)};
@@ -7812,6 +7824,7 @@ struct WinogradCorrelation {
     /// Items of the weights' gradient: runs of filter gradients that one thread adds up whole.
     using Gradient = WeightGradient<product, T, Arch>;
     static constexpr int gradient_items = points * Gradient::items;
+    static constexpr bool gradient_streams = Gradient::streams;
     /// Adds rows [0, count) of transformed patches × transformed gradients to item `item`, or overwrites it.
     static void add_gradient(const T* patches, std::ptrdiff_t patch_step, const T* gradients,
                              std::ptrdiff_t gradient_step, T* filters, int count, int item, bool overwrite) {
@@ -7902,6 +7915,7 @@ struct WinogradPasses {
             parallel_for(Forward::gradient_items, io.threads, [&](int item, int) {
                 Forward::add_gradient(patches, patch_stride, gradients, gradient_stride, filters,
                                       count * Forward::tiles, item, begin == 0);
+                if constexpr (Forward::gradient_streams) { finish_streams(); }
             });
         }
         parallel_for(D.forward().blocks(), io.threads,
@@ -9480,6 +9494,9 @@ inline void validate_adam(std::string_view where, double beta1, double beta2, do
     require_setting(where, "beta1", beta1, 1.0);
     require_setting(where, "beta2", beta2, 1.0);
     require_setting(where, "eps", eps);
+    if (static_cast<float>(eps) < std::numeric_limits<float>::min()) {  // a gradient that is always 0 would be 0 / 0
+        raise<ArgumentError>({where, ": eps is ", eps, ", expected at least ", std::numeric_limits<float>::min()});
+    }
     require_setting(where, "weight_decay", weight_decay);
 }
 
@@ -9602,7 +9619,7 @@ struct StepNumbers {
     std::int64_t number = 1;        ///< of this step, the first being 1: Adam's corrections depend on it
     double gradient_scale = 1.0;    ///< from clipping; applied before decay
     TensorNumbers<Net> lr_scale{};  ///< factors of lr; 0 leaves a tensor as it is
-    TensorNumbers<Net> squares{};   ///< Σg² of every tensor before clipping, where somebody needs it
+    TensorNumbers<Net> squares{};   ///< Σg² of every tensor before clipping: clip() and LARS need tensor_squares()
 
     explicit StepNumbers(double rate, std::int64_t step = 1) : lr{rate}, number{step} { lr_scale.fill(1.0); }
 

@@ -249,6 +249,12 @@ TEST_CASE("a byte table needs a mean and a positive std per channel", "[data][au
     CHECK(table.channel(1)[255] == 0.375f);
     CHECK_THAT(argument_error([] { ctnn::ByteTable{{{0.5f}, {0.5f}}, 3}; }), Contains("expected 3 of each"));
     CHECK_THAT(argument_error([] { ctnn::ByteTable{{{0.5f}, {0.0f}}, 1}; }), Contains("std of channel 0"));
+
+    const ctnn::ByteTable grey{{{0.5f}, {0.25f}}, 1};
+    const std::vector<std::uint8_t> pixels(3 * 2 * 2);
+    std::vector<float> out(pixels.size());
+    CHECK_THROWS_WITH(ctnn::place_image(pixels, {3, 2, 2}, grey, {}, out.data()),
+                      Catch::Contains("normalization: of 1 channels, expected the image's 3"));
 }
 
 TEST_CASE("an epoch holds every sample once, in the order of seed and epoch", "[data][loader]") {

@@ -516,6 +516,8 @@ TEST_CASE("optimizers refuse bad settings", "[optimizer]") {
     CHECK_THROWS_WITH((Sgd{.momentum = -0.5}.validate()),
                       "SGD: momentum is -0.5, expected a finite number, at least 0");
     CHECK_THROWS_WITH(Sgd{.nesterov = true}.validate(), "SGD: nesterov needs a momentum above 0, found 0");
+    CHECK_THROWS_WITH(Adam{.eps = 0}.validate(), Catch::Contains("Adam: eps is 0, expected at least 1.17"));
+    CHECK_THROWS_WITH(AdamW{.eps = 1e-40}.validate(), Catch::Contains("AdamW: eps is 1e-40, expected at least"));
     CHECK_THROWS_WITH(Adam{.beta2 = 1}.validate(),
                       "Adam: beta2 is 1, expected a finite number, at least 0 and below 1");
     for (const Optimizer& bad :

@@ -127,6 +127,9 @@ TEST_CASE("the shorter side and the middle are torchvision's", "[data][transform
     CHECK(ctnn::shape_with_shorter_side({3, 375, 500}, 256) == ctnn::Shape{3, 256, 341});  // int(256 * 500 / 375)
     CHECK(ctnn::shape_with_shorter_side({3, 500, 375}, 256) == ctnn::Shape{3, 341, 256});
     CHECK(ctnn::shape_with_shorter_side({1, 32, 32}, 40) == ctnn::Shape{1, 40, 40});
+    CHECK(ctnn::shape_with_shorter_side({1, 1, 1 << 20}, 16) == ctnn::Shape{1, 16, 1 << 24});
+    CHECK_THROWS_WITH(ctnn::shape_with_shorter_side({1, 1, 12'000'000}, 256),
+                      Contains("1x12000000 with a shorter side of 256 is 3072000000 pixels long"));
     const auto image = picture(6, 9);
     const auto smaller = ctnn::resize_shorter_side(image.view(), 4);
     CHECK(smaller.shape == ctnn::Shape{1, 4, 6});

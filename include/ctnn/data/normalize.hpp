@@ -38,6 +38,7 @@ class ByteTable {
         }
     }
 
+    [[nodiscard]] int channels() const { return static_cast<int>(values_.size() / 256); }
     /// The 256 values of channel `c`.
     [[nodiscard]] const float* channel(int c) const { return values_.data() + 256 * static_cast<std::size_t>(c); }
 
@@ -65,9 +66,14 @@ constexpr std::ptrdiff_t reflected(std::ptrdiff_t i, std::ptrdiff_t n) {
 }  // namespace detail
 
 /// Writes height × width pixels of a byte image to `out` as normalised floats, channels last. Padding of byte 0 is
-/// normalised too, as in the usual PyTorch pipeline, which crops before ToTensor and Normalize.
+/// normalised too, as in the usual PyTorch pipeline, which crops before ToTensor and Normalize. Throws ArgumentError
+/// where the image has other channels than the table.
 inline void place_image(const ImageView& image, const ByteTable& table, Placement placement, int height, int width,
                         float* out) {
+    if (image.shape.channels != table.channels()) {
+        raise<ArgumentError>(
+            {"normalization: of ", table.channels(), " channels, expected the image's ", image.shape.channels});
+    }
     const std::ptrdiff_t channels = image.shape.channels, in_height = image.shape.height, in_width = image.shape.width;
     const std::ptrdiff_t dx = placement.dx, out_width = width;
     // Columns [begin, end) of the unmirrored output lie on the image.

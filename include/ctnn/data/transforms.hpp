@@ -26,8 +26,7 @@ class ResizeAxis {
     /// Keeps what is there when the sizes are those of the last call.
     void prepare(int in, int out) {
         if (in == in_ && out == out_) { return; }
-        in_ = in;
-        out_ = out;
+        in_ = 0;  // until the tables are there
         const double scale = static_cast<double>(in) / out, filter = std::max(scale, 1.0), support = filter;
         taps_ = 2 * static_cast<int>(std::ceil(support)) + 1;
         const auto n = static_cast<std::size_t>(out);
@@ -52,6 +51,8 @@ class ResizeAxis {
                     static_cast<std::int32_t>(std::lround(exact[static_cast<std::size_t>(t)] / sum * (1 << bits)));
             }
         }
+        in_ = in;
+        out_ = out;
     }
 
     [[nodiscard]] int first(int i) const { return first_[static_cast<std::size_t>(i)]; }
@@ -148,10 +149,15 @@ inline Image resize_bilinear(const ImageView& image, int height, int width) {
 }
 
 /// The size at which the shorter side of an image is `side` and the aspect is kept, rounded down as torchvision's
-/// Resize(side) does.
+/// Resize(side) does. Throws ArgumentError for more than 2^28 pixels, which a thin image would become.
 constexpr Shape shape_with_shorter_side(Shape shape, int side) {
     const auto scaled = [&](int longer, int shorter) {
-        return static_cast<int>(std::int64_t{side} * longer / std::max(shorter, 1));
+        const std::int64_t to = std::int64_t{side} * longer / std::max(shorter, 1);
+        if (to * side > std::int64_t{1} << 28) {
+            raise<ArgumentError>({"resize: ", shape.height, "x", shape.width, " with a shorter side of ", side, " is ",
+                                  to, " pixels long, expected at most 2^28 pixels"});
+        }
+        return static_cast<int>(to);
     };
     return shape.width <= shape.height ? Shape{shape.channels, scaled(shape.height, shape.width), side}
                                        : Shape{shape.channels, side, scaled(shape.width, shape.height)};

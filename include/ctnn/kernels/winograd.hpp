@@ -241,6 +241,7 @@ struct WinogradCorrelation {
     /// Items of the weights' gradient: runs of filter gradients that one thread adds up whole.
     using Gradient = WeightGradient<product, T, Arch>;
     static constexpr int gradient_items = points * Gradient::items;
+    static constexpr bool gradient_streams = Gradient::streams;
     /// Adds rows [0, count) of transformed patches × transformed gradients to item `item`, or overwrites it.
     static void add_gradient(const T* patches, std::ptrdiff_t patch_step, const T* gradients,
                              std::ptrdiff_t gradient_step, T* filters, int count, int item, bool overwrite) {

@@ -56,6 +56,7 @@ struct WinogradPasses {
             parallel_for(Forward::gradient_items, io.threads, [&](int item, int) {
                 Forward::add_gradient(patches, patch_stride, gradients, gradient_stride, filters,
                                       count * Forward::tiles, item, begin == 0);
+                if constexpr (Forward::gradient_streams) { finish_streams(); }
             });
         }
         parallel_for(D.forward().blocks(), io.threads,

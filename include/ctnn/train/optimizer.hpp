@@ -48,6 +48,9 @@ inline void validate_adam(std::string_view where, double beta1, double beta2, do
     require_setting(where, "beta1", beta1, 1.0);
     require_setting(where, "beta2", beta2, 1.0);
     require_setting(where, "eps", eps);
+    if (static_cast<float>(eps) < std::numeric_limits<float>::min()) {  // a gradient that is always 0 would be 0 / 0
+        raise<ArgumentError>({where, ": eps is ", eps, ", expected at least ", std::numeric_limits<float>::min()});
+    }
     require_setting(where, "weight_decay", weight_decay);
 }
 

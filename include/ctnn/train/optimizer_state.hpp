@@ -47,7 +47,7 @@ struct StepNumbers {
     std::int64_t number = 1;        ///< of this step, the first being 1: Adam's corrections depend on it
     double gradient_scale = 1.0;    ///< from clipping; applied before decay
     TensorNumbers<Net> lr_scale{};  ///< factors of lr; 0 leaves a tensor as it is
-    TensorNumbers<Net> squares{};   ///< Σg² of every tensor before clipping, where somebody needs it
+    TensorNumbers<Net> squares{};   ///< Σg² of every tensor before clipping: clip() and LARS need tensor_squares()
 
     explicit StepNumbers(double rate, std::int64_t step = 1) : lr{rate}, number{step} { lr_scale.fill(1.0); }
 
