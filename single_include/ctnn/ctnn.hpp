@@ -170,9 +170,8 @@ class AlignedArray {
     };
     static T* allocate(std::size_t size) {
         if (size == 0) { return nullptr; }
-        constexpr std::size_t most = std::numeric_limits<std::size_t>::max() - block_alignment;
-        const std::size_t bytes = size <= most / sizeof(T) ? round_up(size * sizeof(T), block_alignment) : most;
-        return static_cast<T*>(::operator new[](bytes, std::align_val_t{block_alignment}));
+        return static_cast<T*>(
+            ::operator new[](round_up(size * sizeof(T), block_alignment), std::align_val_t{block_alignment}));
     }
 
     std::unique_ptr<T[], Release> data_;
@@ -8573,7 +8572,7 @@ class Workspace {
     explicit Workspace(int batch, int threads = default_threads())
         : batch_{at_least_one("batch size", batch)},
           threads_{at_least_one("number of threads", threads)},
-          own_(PlanType::bytes(batch, threads)),
+          own_(bytes_for(batch, threads)),
           bytes_{own_.span()} {}
     /// In memory of the caller's, which outlives the workspace and begins on 64 bytes. What it holds does not matter.
     Workspace(std::span<std::byte> memory, int batch, int threads)
@@ -8640,6 +8639,13 @@ class Workspace {
     }
 
   private:
+    static std::size_t bytes_for(int batch, int threads) {
+        const std::size_t bytes = PlanType::bytes(batch, threads);
+        if (bytes == std::numeric_limits<std::size_t>::max()) {
+            raise<ArgumentError>({"workspace: a batch of ", batch, " samples takes more bytes than can be addressed"});
+        }
+        return bytes;
+    }
     static int at_least_one(const char* what, int value) {
         if (value < 1) { raise<ArgumentError>({what, " is ", value, "; expected at least 1"}); }
         return value;

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <limits>
 #include <memory>
 #include <new>
 #include <span>
@@ -64,9 +63,8 @@ class AlignedArray {
     };
     static T* allocate(std::size_t size) {
         if (size == 0) { return nullptr; }
-        constexpr std::size_t most = std::numeric_limits<std::size_t>::max() - block_alignment;
-        const std::size_t bytes = size <= most / sizeof(T) ? round_up(size * sizeof(T), block_alignment) : most;
-        return static_cast<T*>(::operator new[](bytes, std::align_val_t{block_alignment}));
+        return static_cast<T*>(
+            ::operator new[](round_up(size * sizeof(T), block_alignment), std::align_val_t{block_alignment}));
     }
 
     std::unique_ptr<T[], Release> data_;

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <utility>
@@ -27,7 +28,7 @@ class Workspace {
     explicit Workspace(int batch, int threads = default_threads())
         : batch_{at_least_one("batch size", batch)},
           threads_{at_least_one("number of threads", threads)},
-          own_(PlanType::bytes(batch, threads)),
+          own_(bytes_for(batch, threads)),
           bytes_{own_.span()} {}
     /// In memory of the caller's, which outlives the workspace and begins on 64 bytes. What it holds does not matter.
     Workspace(std::span<std::byte> memory, int batch, int threads)
@@ -94,6 +95,13 @@ class Workspace {
     }
 
   private:
+    static std::size_t bytes_for(int batch, int threads) {
+        const std::size_t bytes = PlanType::bytes(batch, threads);
+        if (bytes == std::numeric_limits<std::size_t>::max()) {
+            raise<ArgumentError>({"workspace: a batch of ", batch, " samples takes more bytes than can be addressed"});
+        }
+        return bytes;
+    }
     static int at_least_one(const char* what, int value) {
         if (value < 1) { raise<ArgumentError>({what, " is ", value, "; expected at least 1"}); }
         return value;
