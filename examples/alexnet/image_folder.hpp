@@ -11,12 +11,14 @@
 
 namespace alexnet {
 
-/// All files below a folder with an image's name, in the order of their paths; names that begin with a dot are passed
-/// over. Throws FileError where there is no such folder, or no image in it.
+/// All files below a folder with an image's name, in the order of their paths; files and folders whose names begin with
+/// a dot are passed over. Throws FileError where there is no such folder, or no image in it.
 std::vector<std::filesystem::path> list_images(const std::filesystem::path& folder);
 
 /// Lists the images once, and decodes each when it is wanted. Classes are the folders in the order of their names,
-/// images what list_images finds in each. Pixels are normalised by ImageNet's statistics.
+/// images what list_images finds in each. Every stretch of them has all classes in proportion, so that the first or the
+/// last so many can stand for all: image k, from 0, of a class of n is at the place (k + 0.5) / n, and of equal places
+/// the lower class comes first. Pixels are normalised by ImageNet's statistics.
 class ImageFolder final : public ctnn::ImageSource {
   public:
     /// Throws FileError where there is no such folder, none in it, or one without an image.

@@ -1,6 +1,7 @@
 """Data sets and weights in other formats: alexnet convert and export, and the data sets that train and eval read."""
 
 import base64
+import fractions
 import gzip
 import os
 import random
@@ -184,6 +185,9 @@ class Folder(IdxTest):
         self.place("train/b/deeper/4.png", png(32, 32, 16, 2, deep))
         self.place("train/b/notes.txt", b"no image")
         self.place("train/b/.hidden.png", b"no image")
+        self.place("train/b/.ipynb_checkpoints/1.png", b"no image")
+        self.place("train/b/deeper/.cache/more/1.png", b"no image")
+        os.mkdir(self.path("images", "train/b/folder.png"))
         self.place("train/a/5.ppm", b"P6 32\n# a comment\n32 255\n" + rgb)
         self.place("train/a/6.pgm", b"P5\n32 32\n255\n" + grey)
         self.place("train/a/7.ppm", b"P6 32 32 15\n" + bytes(x % 16 for x in rgb))
@@ -192,8 +196,8 @@ class Folder(IdxTest):
         self.place("val/a/1.ppm", b"P6 32 32 255\n" + rgb)
         self.place("val/b/1.ppm", b"P6 64 16 255\n" + bytes([9, 8, 7]) * 1024)
         pixels, labels = self.convert()
-        images = [pixels[i * 3072:(i + 1) * 3072] for i in range(9)]
-        self.assertEqual(labels, bytes([0] * 5 + [1] * 4))
+        images = [pixels[i * 3072:(i + 1) * 3072] for i in [*range(0, 9, 2), *range(1, 9, 2)]]
+        self.assertEqual(labels, bytes([0, 1] * 4 + [0]))  # by turns
         self.assertEqual(content(self.path("out", "class_names.txt")), b"a\nb\n")
         self.assertEqual(images[0], planes(rgb))
         self.assertEqual(images[1], grey * 3)
@@ -210,6 +214,20 @@ class Folder(IdxTest):
                 self.assertLessEqual(abs(images[3][plane * 1024 + 32 * 5 + x] - expected), 2)
         # Resized from 64×16.
         self.assertEqual(self.read("out", "test_batch_images.idx")[1][3072:], bytes([9] * 1024 + [8] * 1024 + [7] * 1024))
+    def test_every_stretch_has_all_classes_in_proportion(self):
+        counts = {"cat": 3, "cow": 1, "dog": 12}
+        for name, count in counts.items():
+            for i in range(count):
+                for part in "train", "val":
+                    self.place(f"{part}/{name}/{i:02}.pgm", b"P5 1 1 255\n" + bytes([i]))
+        pixels, labels = self.convert()
+        places = sorted((fractions.Fraction(2 * i + 1, 2 * count), label, i)
+                        for label, count in enumerate(counts.values()) for i in range(count))
+        self.assertEqual(list(zip(labels, pixels[::3072])), [(label, i) for _, label, i in places])
+        output = self.run_tool("train", "--dataset", "folder", "--data-dir", "images", "--epochs", "1", "--batch-size", "2",
+                               "--val-size", "4", "--limit-train", "4", "--limit-test", "9", "--out", "run")
+        self.assertEqual(len(re.findall("^recall .* %$", output, re.M)), 3)
+        self.assertNotIn("nan", output)
 
     def test_one_unreadable_image_is_named(self):
         good = png(32, 32, 8, 2, noise(3072))

@@ -263,15 +263,20 @@ class Unreadable(PredictTest):
                            (".hidden.png", b"no image")]:
             write(self.path(name), data)
         os.mkdir(self.path("f.png"))
+        os.symlink("f.png", self.path("g.png"))
+        os.symlink("nowhere", self.path("h.png"))
+        os.symlink("a.ppm", self.path("i.ppm"))
+        os.mkdir(self.path(".cache"))
+        write(self.path(".cache", "j.ppm"), ppm(32, 32, good))
         for size in "1", "32":
             output, errors = self.predict("--image-dir", ".", "--json", "-", "--batch-size", size, status=1)
             for line, expected in zip(errors, ["./b.png: found a damaged JPEG", "./c.jpg: found no bytes",
                                                "./d.ppm: found 3072 bytes behind the header, expected 3073",
-                                               "./f.png: found a directory"], strict=True):
+                                               "./h.png: cannot open: No such file"], strict=True):
                 self.assertTrue(line.startswith("alexnet: " + expected), line)
             images = json.loads(output)["images"]
             self.assertEqual([image["file"] for image in images],
-                             ["./a.ppm", "./b.png", "./c.jpg", "./d.ppm", "./e.png", "./f.png"])
+                             ["./a.ppm", "./b.png", "./c.jpg", "./d.ppm", "./e.png", "./h.png", "./i.ppm"])
             self.assertEqual(["alexnet: " + image["error"] for image in images if "error" in image], errors)
             # Between broken ones or not, it is the same picture.
             self.assertEqual(images[0]["predictions"], images[4]["predictions"])
