@@ -72,6 +72,8 @@ struct ScaleRequest {
     bool sync_batch_norm = false, json = false;
 
     [[nodiscard]] Link link() const { return {bandwidth * 1e9 / 8, latency * 1e-6}; }
+    /// Of all ranks' images.
+    [[nodiscard]] std::int64_t batch(int of) const { return std::int64_t{of} * batch_size; }
 };
 
 /// The median of some steps, behind two to warm up.
@@ -112,7 +114,7 @@ ctnn::Json::Object to_json(const ScaleRequest& request, const StepTimes& step, i
     return {{"ranks", ranks},
             {"step_ms", 1e3 * step.on(ranks, request.link())},
             {"step_without_overlap_ms", 1e3 * step.on(ranks, request.link(), false)},
-            {"images_per_second", ranks * request.batch_size / step.on(ranks, request.link())}};
+            {"images_per_second", static_cast<double>(request.batch(ranks)) / step.on(ranks, request.link())}};
 }
 
 void scale(const ScaleRequest& request, Terminal& terminal) {
@@ -136,10 +138,20 @@ void scale(const ScaleRequest& request, Terminal& terminal) {
     terminal.line("ranks  batch       step ms  without overlap  images/s   efficiency", Colour::dim);
     for (const int ranks : request.ranks) {
         const double seconds = step.on(ranks, link), apart = step.on(ranks, link, false);
-        terminal.result(fmt::format("{:5}  {:<9} {:9.1f}  {:15.1f}  {:8.0f}  {:10.1f} %", ranks,
-                                    ranks * request.batch_size, 1e3 * seconds, 1e3 * apart,
-                                    ranks * request.batch_size / seconds, 100 * step.seconds / seconds));
+        terminal.result(fmt::format("{:5}  {:<9} {:9.1f}  {:15.1f}  {:8.0f}  {:10.1f} %", ranks, request.batch(ranks),
+                                    1e3 * seconds, 1e3 * apart, static_cast<double>(request.batch(ranks)) / seconds,
+                                    100 * step.seconds / seconds));
     }
+}
+
+/// A number in a range; to CLI11's own check, what is not a number is in every one.
+CLI::Validator within(double least, double most) {
+    return {[least, most](const std::string& text) {
+                double value = 0;
+                const bool good = CLI::detail::lexical_cast(text, value) && value >= least && value <= most;
+                return good ? "" : fmt::format("found {}, expected a number from {} to {}", text, least, most);
+            },
+            fmt::format("FLOAT in [{} - {}]", least, most)};
 }
 
 constexpr const char* examples = R"(Examples:
@@ -196,13 +208,13 @@ std::function<std::optional<int>(Terminal&)> add_scale_command(CLI::App& app) {
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->check(CLI::Range(1, 1'000'000));
     command.add_option("--bandwidth", r.bandwidth, "of the network, each way, in Gbit/s")
-        ->check(CLI::Range(1e-3, 1e6))
+        ->check(within(1e-3, 1e6))
         ->capture_default_str();
     command.add_option("--latency", r.latency, "of a message, in microseconds")
-        ->check(CLI::Range(0.0, 1e7))
+        ->check(within(0, 1e7))
         ->capture_default_str();
     command.add_option("--batch-size", r.batch_size, "images of a rank (as the network is trained)")
-        ->check(at_least(1, "POSITIVE"));
+        ->check(CLI::Range(1, 65'536));
     command.add_option("--micro-batch", r.micro_batch, "images in a pass (0: all)")->check(at_least(0, "NONNEGATIVE"));
     command.add_option("--steps", r.steps, "to be measured")->check(CLI::Range(1, 10'000))->capture_default_str();
     command.add_flag("--sync-batch-norm", r.sync_batch_norm, "batch norm takes all ranks' samples together");

@@ -185,7 +185,8 @@ class Scale(ToolTest):
             self.assertLess(row["step_ms"], 1.01 * said["step_alone_ms"])
 
     def test_refusals(self):
-        for options in (["--ranks", "0"], ["--bandwidth", "0"], ["--latency", "-1"], ["--model", "none"]):
+        for options in (["--ranks", "0"], ["--bandwidth", "0"], ["--bandwidth", "nan"], ["--bandwidth", "inf"], ["--latency", "-1"],
+                        ["--latency", "nan"], ["--batch-size", "65537"], ["--batch-size", "2000000000"], ["--model", "none"]):
             self.assertIn(options[0], self.refusal("scale", *options))
 
 
