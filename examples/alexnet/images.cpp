@@ -102,6 +102,15 @@ bool attempt(JpegErrors& errors, F f) {
     return true;
 }
 
+/// From cyan, magenta, yellow and black, all inverted as Adobe writes them and every file of this kind has them, to R,
+/// G, B, as PIL does it.
+void cmyk_to_rgb(std::span<const std::uint8_t> cmyk, std::span<std::uint8_t> rgb) {
+    for (std::size_t i = 0; i < rgb.size(); ++i) {
+        const int ink = 255 - cmyk[i / 3 * 4 + i % 3], light = cmyk[i / 3 * 4 + 3], product = ink * light + 128;
+        rgb[i] = static_cast<std::uint8_t>(light - (((product >> 8) + product) >> 8));
+    }
+}
+
 void decode_jpeg(Bytes bytes, const std::string& source, ctnn::Image& out) {
     JpegErrors errors{};
     jpeg_decompress_struct jpeg{};
@@ -121,14 +130,16 @@ void decode_jpeg(Bytes bytes, const std::string& source, ctnn::Image& out) {
         jpeg_read_header(&jpeg, TRUE);
     }));
     size_image(out, jpeg.image_width, jpeg.image_height, source);
-    jpeg.out_color_space = JCS_RGB;
+    const bool cmyk = jpeg.jpeg_color_space == JCS_CMYK || jpeg.jpeg_color_space == JCS_YCCK;
+    jpeg.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
     check(attempt(errors, [&] { jpeg_start_decompress(&jpeg); }));
-    std::vector<std::uint8_t> row(3 * std::size_t{jpeg.image_width});
+    std::vector<std::uint8_t> row(3 * std::size_t{jpeg.image_width}), inks(cmyk ? row.size() / 3 * 4 : 0);
     for (std::size_t y = 0; y < jpeg.image_height; ++y) {
         check(attempt(errors, [&] {
-            unsigned char* to = row.data();
+            unsigned char* to = cmyk ? inks.data() : row.data();
             jpeg_read_scanlines(&jpeg, &to, 1);
         }));
+        if (cmyk) { cmyk_to_rgb(inks, row); }
         separate(row, 3, y * jpeg.image_width, out);
     }
     check(attempt(errors, [&] { jpeg_finish_decompress(&jpeg); }));

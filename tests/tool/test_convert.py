@@ -19,6 +19,17 @@ r/2wBDAQICAgICAgUDAwUKBwYHCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCg
 /8QAFgABAQEAAAAAAAAAAAAAAAAAAAgF/8QAFBABAAAAAAAAAAAAAAAAAAAAAP/EABYBAQEBAAAAAAAAAAAAAAAAAAkKCP/EABQRAQAAAAAAAAAAAAAAAA
 AAAAD/2gAMAwEAAhEDEQA/AM8BldthC4CgQUa6AE/ZXELgKBBRv//Z""")
 
+# The same with (20, 60, 128) on the right, as CMYK and as YCCK: inverted, as Adobe writes them.
+CMYK = base64.b64decode("""
+/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwACAQEBAQECAQEBAgICAgIEAwICAgIFBAQDBAYFBgYGBQYGBgcJCAYHCQcGBggLCAkKCgoKCgYICwwLCgwJCgoK/8
+AAFAgAIAAgBEMRAE0RAFkRAEsRAP/EABcAAQEBAQAAAAAAAAAAAAAAAAAKCQf/xAAUEAEAAAAAAAAAAAAAAAAAAAAA/9oADgRDAE0AWQBLAAA/ANIHD2Y7
+fwAS/uoLNGAYAqAcvRlt/ABL+6gs0YBgCoBy9GW38AEv7qCzRgGAKgHL0ZbfwAS/uoLNGAYA/9k=""")
+YCCK = base64.b64decode("""
+/9j/7gAOQWRvYmUAZAAAAAAC/9sAQwACAQEBAQECAQEBAgICAgIEAwICAgIFBAQDBAYFBgYGBQYGBgcJCAYHCQcGBggLCAkKCgoKCgYICwwLCgwJCgoK/9
+sAQwECAgICAgIFAwMFCgcGBwoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoK/8AAFAgAIAAgBAERAAIRAQMRAQQR
+AP/EABcAAQEBAQAAAAAAAAAAAAAAAAAJBgT/xAAUEAEAAAAAAAAAAAAAAAAAAAAA/8QAFgEBAQEAAAAAAAAAAAAAAAAAAAkI/8QAFBEBAAAAAAAAAAAAAA
+AAAAAAAP/aAA4EAQACEQMRBAAAPwDsaoYnX8AG0QTWkQDAGLXsRbX8AG0QTWkQDAGLXsRbX8AG0QTWkQDAGLXsRbX8AG0QTWkQDAH/2Q==""")
+
 
 def idx(dims, data, kind=8):
     return struct.pack(f">BBBB{len(dims)}I", 0, 0, kind, len(dims), *dims) + bytes(data)
@@ -214,6 +225,17 @@ class Folder(IdxTest):
                 self.assertLessEqual(abs(images[3][plane * 1024 + 32 * 5 + x] - expected), 2)
         # Resized from 64×16.
         self.assertEqual(self.read("out", "test_batch_images.idx")[1][3072:], bytes([9] * 1024 + [8] * 1024 + [7] * 1024))
+
+    def test_jpegs_in_inks(self):
+        for part in "train", "val":
+            self.place(f"{part}/a/1.jpg", CMYK)
+            self.place(f"{part}/a/2.jpg", YCCK)
+        pixels, _ = self.convert()
+        for image in pixels[:3072], pixels[3072:]:
+            for plane, left, right in zip(range(3), (200, 100, 50), (20, 60, 128)):
+                for x, expected in (3, left), (28, right):
+                    self.assertLessEqual(abs(image[plane * 1024 + 32 * 5 + x] - expected), 2)
+
     def test_every_stretch_has_all_classes_in_proportion(self):
         counts = {"cat": 3, "cow": 1, "dog": 12}
         for name, count in counts.items():
