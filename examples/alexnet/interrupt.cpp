@@ -11,9 +11,14 @@ namespace {
 
 volatile std::sig_atomic_t caught = 0;
 
+/// What the program was started to ignore stays ignored: by nohup, or by a shell that put it into the background.
+void set_unless_ignored(int signal, void (*handler)(int)) {
+    if (std::signal(signal, handler) == SIG_IGN) { std::signal(signal, SIG_IGN); }
+}
+
 extern "C" void remember(int signal) {
     caught = signal;
-    std::signal(SIGINT, SIG_DFL);
+    set_unless_ignored(SIGINT, SIG_DFL);
     std::signal(SIGTERM, SIG_DFL);
 }
 
@@ -27,9 +32,9 @@ extern "C" void explain_bus_error(int /*signal*/) {
 }  // namespace
 
 void catch_interrupts() {
-    std::signal(SIGINT, remember);
+    set_unless_ignored(SIGINT, remember);
     std::signal(SIGTERM, remember);
-    if (std::signal(SIGHUP, remember) == SIG_IGN) { std::signal(SIGHUP, SIG_IGN); }  // as nohup wants it
+    set_unless_ignored(SIGHUP, remember);
 }
 
 void watch_mapped_file(const std::filesystem::path& path) {

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -61,7 +62,11 @@ void Terminal::write(std::string_view bytes) {
     while (!bytes.empty()) {
         const auto count = ::write(STDOUT_FILENO, bytes.data(), bytes.size());
         if (count > 0) { bytes.remove_prefix(static_cast<std::size_t>(count)); }
-        if (const int code = errno; count < 0 && code != EINTR) {
+        const int code = errno;
+        if (count < 0 && code == EAGAIN) {  // whoever shares it made it so
+            pollfd output{STDOUT_FILENO, POLLOUT, 0};
+            ::poll(&output, 1, -1);
+        } else if (count < 0 && code != EINTR) {
             const ctnn::FileError error = ctnn::detail::file_error("standard output", "write", code);
             if (code == EPIPE) { throw ClosedPipe{error.what()}; }
             throw error;

@@ -319,6 +319,16 @@ class Signals(FaultTest):
         self.assertEqual(process.returncode, 0, output)
 
 
+    def test_interrupts_that_a_script_ignores(self):
+        """As shells start what they put into the background."""
+        process = self.start(*TINY, "--out", "run", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+        self.wait_for(process, lambda: self.rows_of("run") >= 1)
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+        output, _ = process.communicate()
+        self.assertEqual(process.returncode, 0, output)
+
+
 @unittest.skipIf(SANITIZED, "a sanitizer needs more address space than there is")
 class Memory(FaultTest):
     def test_too_little_at_start(self):
@@ -375,6 +385,24 @@ class Streams(FaultTest):
                 self.assertEqual(self.end(*command, preexec_fn=lambda: os.close(1)),
                                  (1, "alexnet: standard output: cannot write: Bad file descriptor\n"))
                 self.assertFalse([name for name in os.listdir(self.folder) if name.startswith("p.csv")])
+
+    def test_a_pipe_that_is_full_and_does_not_wait(self):
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        filled = 0
+        try:
+            while True:
+                filled += os.write(writer, bytes(4096))
+        except BlockingIOError:
+            pass
+        process = subprocess.Popen([BINARY, "info"], stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.PIPE)
+        os.close(writer)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            process.wait(timeout=0.5)
+        with os.fdopen(reader, "rb") as pipe:
+            self.assertEqual(pipe.read()[filled:].decode(), self.run_tool("info"))
+        self.assertEqual(process.communicate(timeout=60)[1], b"")
+        self.assertEqual(process.returncode, 0)
 
     def test_nobody_reads(self):
         for command in self.commands():

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,9 @@ import safetensors  # noqa: E402,F401  the tests' own reader
 
 BINARY = os.environ["CTNN_ALEXNET"]
 BATCH_BYTES = 10_000 * (1 + 3 * 32 * 32)
+
+# Started in the background of a script, the tests would have the tool ignore interrupts as they do.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A training of a second: few images, but several batches and a last one that is not full.
 SHORT = ["train", "--dataset", "synthetic", "--limit-train", "300", "--limit-test", "200", "--batch-size", "64",
