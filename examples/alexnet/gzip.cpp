@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
 #include <string>
 
 #include <zlib.h>
@@ -29,9 +30,13 @@ std::vector<std::byte> read_unpacked(const std::filesystem::path& path) {
     std::vector<std::byte> bytes;
     std::size_t used = 0, written = 0;
     int status = Z_OK;
-    // A file may be several gzip streams, one after the other.
+    // A file may be several gzip streams, one after the other, and zeros that fill its last block on a tape.
     while (used < packed.size() || status != Z_STREAM_END) {
-        if (status == Z_STREAM_END) { inflateReset(&stream); }
+        if (status == Z_STREAM_END) {
+            const auto rest = std::span{packed}.subspan(used);
+            if (std::ranges::all_of(rest, [](std::byte byte) { return byte == std::byte{0}; })) { break; }
+            inflateReset(&stream);
+        }
         if (written == bytes.size()) { bytes.resize(std::max<std::size_t>(4 * packed.size(), 2 * bytes.size())); }
         stream.next_in = reinterpret_cast<Bytef*>(packed.data() + used);
         stream.avail_in = static_cast<uInt>(std::min(packed.size() - used, most));

@@ -101,7 +101,8 @@ class Idx(IdxTest):
             data = content(self.path("plain", name))
             self.assertEqual(content(self.path("again", name)), data)
             half = len(data) // 2  # gzip allows several streams in a file
-            write(self.path("packed", name + ".gz"), gzip.compress(data[:half]) + gzip.compress(data[half:]))
+            zeros = bytes(512 if "images" in name else 0)  # which fill blocks of tapes
+            write(self.path("packed", name + ".gz"), gzip.compress(data[:half]) + gzip.compress(data[half:]) + zeros)
         for folder in "plain", "packed":
             self.run_tool("train", "--dataset", "idx", "--data-dir", folder, "--epochs", "1", "--batch-size", "2", "--out", f"run-{folder}")
         self.assertEqual(self.files("run-packed")["last.safetensors"], self.files("run-plain")["last.safetensors"])
@@ -160,6 +161,8 @@ class Idx(IdxTest):
         message("idx/train_batch_1_images.idx: offset 20: found 0 bytes, expected fewer than 2^64")
         write(images, gzip.compress(idx([4, 3, 32, 32], noise(4 * 3072)))[:-9])
         message("idx/train_batch_1_images.idx: found a damaged gzip file (it ends too early)")
+        write(images, gzip.compress(idx([4, 3, 32, 32], noise(4 * 3072))) + b"\0\0\1")
+        message("idx/train_batch_1_images.idx: found a damaged gzip file (incorrect header check)")
         self.write_set("idx", labels=(0, 1, 2))
         message("idx/train_batch_1_labels.idx: offset 4: found 3 labels, expected 4 as in idx/train_batch_1_images.idx")
         self.write_set("idx", test_labels=(2, 3))
