@@ -1,7 +1,9 @@
 #include "data.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 #include <tuple>
 #include <utility>
@@ -91,6 +93,27 @@ ctnn::TrainTest open_fashion_mnist(const fs::path& directory) {
         {{0.2860f}, {0.3530f}});
 }
 
+/// A file of training images that is not one of the first `batches` ones, or nothing.
+std::string other_batch(const fs::path& directory, std::size_t batches) {
+    constexpr std::string_view front = "train_batch_", back = "_images.idx";
+    std::string found;
+    std::error_code error;
+    for (fs::directory_iterator at{directory, error}, end; !error && at != end; at.increment(error)) {
+        const std::string file = at->path().filename().string();
+        std::string_view digits = file;
+        if (digits.ends_with(".gz")) { digits.remove_suffix(3); }
+        if (!digits.starts_with(front) || !digits.ends_with(back)) { continue; }
+        digits.remove_prefix(front.size());
+        digits.remove_suffix(std::min(back.size(), digits.size()));
+        std::size_t number = 0;
+        const auto [read, bad] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+        if (bad != std::errc{} || read != digits.data() + digits.size()) { continue; }
+        const bool taken = 1 <= number && number <= batches && std::to_string(number) == digits;
+        if (!taken && (found.empty() || file < found)) { found = file; }
+    }
+    return found;
+}
+
 ctnn::TrainTest open_idx(const fs::path& directory) {
     const auto batch = [&](const std::string& name) {
         return idx_pair(directory, name + "_images.idx", name + "_labels.idx");
@@ -100,6 +123,11 @@ ctnn::TrainTest open_idx(const fs::path& directory) {
     std::vector<IdxPair> train;
     for (int i = 1; is_there(batch(fmt::format("train_batch_{}", i)).images); ++i) {
         train.push_back(batch(fmt::format("train_batch_{}", i)));
+    }
+    if (const std::string other = other_batch(directory, train.size()); !other.empty()) {
+        throw ctnn::FileError(
+            fmt::format("{}: found {} without train_batch_{}_images.idx, expected numbers from 1 on without a gap",
+                        directory.string(), other, train.size() + 1));
     }
     if (!train.empty()) { return idx_train_test(train, batch("test_batch"), names, {}); }
     if (!is_there(idx_pair(directory, "train-images-idx3-ubyte", "").images)) {

@@ -175,6 +175,17 @@ class Idx(IdxTest):
         write(labels, b"")
         message("idx/train_batch_1_labels.idx: found 0 bytes, expected at least 4")
 
+    def test_batches_behind_a_gap(self):
+        self.write_set("idx")
+        for name, missing in ("train_batch_3_images.idx", 2), ("train_batch_0_images.idx.gz", 2), ("train_batch_01_images.idx", 2):
+            write(self.path("idx", name), b"")
+            self.assertEqual(self.refusal("train", "--dataset", "idx", "--data-dir", "idx"),
+                             f"idx: found {name} without train_batch_{missing}_images.idx, expected numbers from 1 on without a gap")
+            os.remove(self.path("idx", name))
+        os.rename(self.path("idx", "train_batch_1_images.idx"), self.path("idx", "train_batch_2_images.idx"))
+        self.assertIn("found train_batch_2_images.idx without train_batch_1_images.idx",
+                      self.refusal("train", "--dataset", "idx", "--data-dir", "idx"))
+
     def test_a_folder_with_files_stays(self):
         os.mkdir(self.path("mine"))
         write(self.path("mine", "precious"), b"")
