@@ -213,6 +213,9 @@ Sources open_sources(const std::string& dataset, const std::string& data_dir, in
         sources.train = std::make_unique<MemorySource>(with_channels(std::move(data.train), channels));
         sources.test = std::make_unique<MemorySource>(with_channels(std::move(data.test), channels));
     }
+    if (sources.test->size() == 0) {
+        throw ctnn::FileError(data_title(dataset, data_dir) + ": found 0 test images, expected some");
+    }
     const auto limit = static_cast<std::size_t>(limit_test);
     if (0 < limit && limit < sources.test->size()) {
         sources.test = std::make_unique<FirstImages>(std::move(sources.test), limit);

@@ -55,7 +55,8 @@ struct Sources {
 };
 
 /// The same sets for a loader, grey pictures as so many equal channels: those of `folder` are decoded when they are
-/// wanted, whatever their sizes. Of the test set the first `limit_test` images, or all where that is 0.
+/// wanted, whatever their sizes. Of the test set the first `limit_test` images, or all where that is 0. Throws as
+/// open_data() does, and FileError where there is nothing to test on.
 Sources open_sources(const std::string& dataset, const std::string& data_dir, int channels,
                      std::int64_t limit_test = 0);
 

@@ -19,7 +19,10 @@ void evaluate(const EvalRequest& request, Terminal& terminal) {
     const ctnn::ImageSource& images = *data.test;
     const std::string title = data_title(request.dataset, request.data_dir);
     require_same_classes(request.weights, info, images, title);
+    require_outputs(entry, images, title);
     const Renormalized renormalized{images, info.normalization};
+    require_normalization(renormalized.normalization(), entry.input.channels,
+                          info.normalization.mean.empty() ? title : request.weights.string());
     terminal.line(fmt::format("{} of {} on the {} test images of {}{}", entry.type, request.weights.string(),
                               images.size(), title,
                               request.half ? ", weights of linear layers in half precision" : ""));

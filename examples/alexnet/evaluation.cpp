@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <ctnn/core/error.hpp>
+#include <ctnn/data/normalize.hpp>
 #include <ctnn/io/json.hpp>
 
 namespace alexnet {
@@ -18,6 +19,21 @@ ctnn::LoaderOptions evaluation_options(const RunSettings& settings, ctnn::Shape 
             .workers = workers,
             .rank = rank,
             .ranks = ranks};
+}
+
+void require_outputs(const NetworkEntry& entry, const ctnn::ImageSource& images, const std::string& title) {
+    const std::size_t classes = images.class_names().size();
+    if (classes > static_cast<std::size_t>(entry.classes)) {
+        throw ctnn::ArgumentError(
+            fmt::format("{}: found {} classes, expected at most the {} outputs of {}; see alexnet info --all", title,
+                        classes, entry.classes, entry.type));
+    }
+}
+
+void require_normalization(const ctnn::Normalization& normalization, int channels, const std::string& place) {
+    try {
+        static_cast<void>(ctnn::ByteTable{normalization, channels});
+    } catch (const ctnn::ArgumentError& error) { throw ctnn::ArgumentError(place + ": " + error.what()); }
 }
 
 void require_same_classes(const std::filesystem::path& weights, const ctnn::ModelInfo& info,

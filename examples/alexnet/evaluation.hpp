@@ -11,6 +11,7 @@
 #include <ctnn/data/source.hpp>
 #include <ctnn/io/weights.hpp>
 
+#include "networks.hpp"
 #include "settings.hpp"
 
 namespace alexnet {
@@ -18,6 +19,12 @@ namespace alexnet {
 /// A rank's batches to evaluate: of the same sizes as its passes of the training, and nothing left to chance.
 ctnn::LoaderOptions evaluation_options(const RunSettings& settings, ctnn::Shape shape, int workers, int rank = 0,
                                        int ranks = 1);
+
+/// Throws ArgumentError, which names `title` as the images, where they have more classes than the network has outputs.
+void require_outputs(const NetworkEntry& entry, const ctnn::ImageSource& images, const std::string& title);
+
+/// Throws ArgumentError, which names `place`, where pixels of so many channels cannot be normalised like this.
+void require_normalization(const ctnn::Normalization& normalization, int channels, const std::string& place);
 
 /// A file from elsewhere may name no classes. One that does was not trained on images of other ones: throws
 /// ArgumentError, which names `title` as the images.

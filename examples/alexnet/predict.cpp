@@ -19,6 +19,7 @@
 #include <ctnn/io/weights.hpp>
 #include <ctnn/train/softmax.hpp>
 
+#include "evaluation.hpp"
 #include "image_folder.hpp"
 #include "images.hpp"
 #include "interrupt.hpp"
@@ -111,6 +112,9 @@ std::vector<std::string> names_of_classes(const Request& request, const NetworkE
 }
 
 ImageFiles open_images(const Request& request, const NetworkEntry& entry, ctnn::ModelInfo info) {
+    if (!info.normalization.mean.empty()) {
+        require_normalization(info.normalization, entry.input.channels, request.weights.string());
+    }
     return {request.image_dir.empty() ? request.images : list_images(request.image_dir),
             names_of_classes(request, entry, info),
             info.normalization.mean.empty() ? ctnn::imagenet_normalization() : std::move(info.normalization)};

@@ -10,7 +10,9 @@
 #include <ctnn/core/error.hpp>
 #include <ctnn/io/json_parser.hpp>
 
+#include "evaluation.hpp"
 #include "run_folder.hpp"
+#include "utf8.hpp"
 
 namespace alexnet {
 
@@ -55,12 +57,16 @@ ctnn::LoaderOptions loader_options(const RunSettings& settings, ctnn::Shape shap
 
 Sources open_for(const NetworkEntry& entry, const RunSettings& settings, const std::string& data_dir) {
     Sources images = open_sources(settings.dataset, data_dir, entry.input.channels, settings.limit_test);
-    const std::size_t classes = images.train->class_names().size();
-    if (classes > static_cast<std::size_t>(entry.classes)) {
-        throw ctnn::ArgumentError(
-            fmt::format("{} has {} outputs, expected at least the {} classes of the images; see "
-                        "alexnet info --all",
-                        entry.type, entry.classes, classes));
+    const std::string title = data_title(settings.dataset, data_dir);
+    require_outputs(entry, *images.train, title);
+    require_normalization(images.train->normalization(), entry.input.channels, title);
+    // The files of weights keep the names.
+    const std::vector<std::string>& names = images.train->class_names();
+    for (std::size_t c = 0; c < names.size(); ++c) {
+        if (ctnn::detail::utf8_prefix(names[c]) < names[c].size()) {
+            throw ctnn::FileError(fmt::format("{}: class {}: found the name {}, expected UTF-8", title, c,
+                                              ctnn::detail::shown(utf8(names[c]))));
+        }
     }
     return images;
 }

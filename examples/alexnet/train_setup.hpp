@@ -27,7 +27,8 @@ ctnn::Json::Object about_run(const NetworkEntry& entry, int threads, int ranks, 
 /// Of a rank's training batches.
 ctnn::LoaderOptions loader_options(const RunSettings& settings, ctnn::Shape shape, int workers, const Ranks& ranks);
 
-/// Images of no more classes than the network has outputs.
+/// The images. Throws ctnn::Error for whatever a run would else fail by only behind its first epoch: nothing to test
+/// on, more classes than the network has outputs, names of classes that no file can keep.
 Sources open_for(const NetworkEntry& entry, const RunSettings& settings, const std::string& data_dir);
 
 /// Which samples of the training set train, and which validate.

@@ -186,6 +186,41 @@ class Idx(IdxTest):
         self.assertIn("found train_batch_2_images.idx without train_batch_1_images.idx",
                       self.refusal("train", "--dataset", "idx", "--data-dir", "idx"))
 
+    def test_what_would_fail_behind_an_epoch(self):
+        def message(expected, *command):
+            self.assertEqual(self.refusal(*(command or ["train", "--out", "new"]), "--dataset", "idx", "--data-dir", "idx"), expected)
+            self.assertFalse(os.path.exists(self.path("new")))
+
+        self.write_set("idx")
+        self.run_tool("train", "--dataset", "idx", "--data-dir", "idx", "--epochs", "1", "--batch-size", "2", "--out", "run")
+        evaluate = ["eval", "--weights", "run/best.safetensors"]
+        write(self.path("idx", "class_names.txt"), b"cat\nd\xf6g\nrat\n")
+        message('IDX files in idx: class 1: found the name "d\N{REPLACEMENT CHARACTER}g", expected UTF-8')
+        os.remove(self.path("idx", "class_names.txt"))
+        write(self.path("idx", "test_batch_images.idx"), idx([0, 3, 32, 32], b""))
+        write(self.path("idx", "test_batch_labels.idx"), idx([0], b""))
+        for command in [], evaluate:
+            message("IDX files in idx: found 0 test images, expected some", *command)
+        self.write_set("idx")
+        write(self.path("idx", "train_batch_1_images.idx"), idx([4, 3, 32, 32], (bytes(1024) + noise(2048)) * 4))
+        message("IDX files in idx: normalization: std of channel 0 is 0, expected more than 0")
+        # Weights that name neither classes nor statistics.
+        tensors, metadata = safetensors.read(self.path("run", "best.safetensors"))
+        safetensors.write(self.path("bare.safetensors"), tensors, {"model": "SmallAlexNet"})
+        evaluate = ["eval", "--weights", "bare.safetensors"]
+        message("IDX files in idx: normalization: std of channel 0 is 0, expected more than 0", *evaluate)
+        self.write_set("idx", labels=(1, 0, 2, 10))
+        for command in [], evaluate:
+            message("IDX files in idx: found 11 classes, expected at most the 10 outputs of SmallAlexNet; see alexnet info --all", *command)
+        self.write_set("idx")
+        normalization = {key: value.rsplit(",", 1)[0] + "]" for key, value in metadata.items() if key in ("mean", "std")}
+        self.assertEqual(len(normalization), 2)
+        safetensors.write(self.path("bare.safetensors"), tensors, {"model": "SmallAlexNet", **normalization})
+        expected = "bare.safetensors: normalization: 2 means and 2 stds, expected 3 of each, one per channel"
+        message(expected, *evaluate)
+        write(self.path("one.ppm"), b"P6 1 1 255\nabc")
+        self.assertEqual(self.refusal("predict", "--weights", "bare.safetensors", "--image", "one.ppm"), expected)
+
     def test_a_folder_with_files_stays(self):
         os.mkdir(self.path("mine"))
         write(self.path("mine", "precious"), b"")
@@ -304,6 +339,10 @@ class Folder(IdxTest):
         message("images/val: cannot read the folder")
         self.place("val/b/1.jpg", JPEG)
         message("images/val: found other folders than in train")
+        os.rename(self.path("images", "val", "b"), self.path("images", "val", "a"))
+        for part in "train", "val":
+            os.rename(self.path("images", part, "a"), os.path.join(os.fsencode(self.path("images", part)), b"\xe4"))
+        message('image files in images: class 0: found the name "\N{REPLACEMENT CHARACTER}", expected UTF-8')
 
 
 def planes_of_pairs(data):
