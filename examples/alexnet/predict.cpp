@@ -25,6 +25,7 @@
 #include "interrupt.hpp"
 #include "networks.hpp"
 #include "options.hpp"
+#include "other_file.hpp"
 #include "predictions.hpp"
 
 namespace alexnet {
@@ -176,6 +177,9 @@ int predict(const Request& request, Terminal& terminal) {
     if (request.json == "-" && request.csv == "-") {
         throw ctnn::ArgumentError("--json and --csv: found standard output for both, expected a file for one of them");
     }
+    require_other_file("--csv", request.csv, "--json", request.json);
+    require_other_file("--json", request.json, "--weights", request.weights);
+    require_other_file("--csv", request.csv, "--weights", request.weights);
     ctnn::ModelInfo info = ctnn::load_model_info(request.weights);
     const NetworkEntry& entry = find_network(request.model, request.weights, info);
     if (request.top_k > entry.classes) {

@@ -477,6 +477,14 @@ class Weights(IdxTest):
         tensors, metadata = self.small()
         arguments = ["export", "--weights", "run/best.safetensors", "--header"]
         self.assertIn('found the name "2nd", expected a C++ identifier', self.refusal(*arguments, "x.hpp", "--name", "2nd"))
+        for name in "class", "xor", "co_await":
+            self.assertEqual(f"--name: found {name}, a keyword of C++, expected another name",
+                             self.refusal(*arguments, "x.hpp", "--name", name))
+        os.symlink("run/best.safetensors", self.path("link"))
+        before = content(self.path("link"))
+        for name in "run/best.safetensors", "./run/../run/best.safetensors", "link":
+            self.assertEqual(f"--header: found {name}, expected another file than that of --weights", self.refusal(*arguments, name))
+        self.assertEqual(content(self.path("link")), before)
         self.assertIn("run: found a directory", self.refusal(*arguments, "run"))
         tensors["23.bias"] = safetensors.Tensor.of("F32", [10], [float("inf")] * 10)
         safetensors.write(self.path("run/best.safetensors"), tensors, metadata)
