@@ -15,6 +15,7 @@
 
 #include <ctnn/core/error.hpp>
 #include <ctnn/core/parallel.hpp>
+#include <ctnn/data/transforms.hpp>
 #include <ctnn/io/cifar.hpp>
 #include <ctnn/io/weights.hpp>
 #include <ctnn/train/softmax.hpp>
@@ -59,10 +60,12 @@ struct Request {
 /// Image files, any of which may be unreadable: a loader sees a black pixel then, and why is kept here.
 class ImageFiles final : public ctnn::ImageSource {
   public:
-    ImageFiles(std::vector<fs::path> paths, std::vector<std::string> class_names, ctnn::Normalization normalization)
+    ImageFiles(std::vector<fs::path> paths, std::vector<std::string> class_names, ctnn::Normalization normalization,
+               int shorter_side)
         : paths_{std::move(paths)},
           class_names_{std::move(class_names)},
           normalization_{std::move(normalization)},
+          shorter_side_{shorter_side},
           reasons_(paths_.size()) {}
 
     [[nodiscard]] std::size_t size() const override { return paths_.size(); }
@@ -72,11 +75,13 @@ class ImageFiles final : public ctnn::ImageSource {
     ctnn::ImageView read(std::size_t i, ctnn::Image& scratch) const override {
         try {
             read_image(paths_[i], scratch);
-        } catch (const ctnn::FileError& error) {
-            reasons_[i] = error.what();
-            scratch.resize({3, 1, 1});
-            std::ranges::fill(scratch.pixels, std::uint8_t{0});
+            if (shorter_side_ > 0) { expect_resizable(paths_[i], scratch.view().shape); }
+            return scratch.view();
+        } catch (const ctnn::FileError& error) { reasons_[i] = error.what(); } catch (const ctnn::Error& error) {
+            reasons_[i] = fmt::format("{}: {}", paths_[i].string(), error.what());
         }
+        scratch.resize({3, 1, 1});
+        std::ranges::fill(scratch.pixels, std::uint8_t{0});
         return scratch.view();
     }
 
@@ -85,9 +90,23 @@ class ImageFiles final : public ctnn::ImageSource {
     [[nodiscard]] const std::string& reason(std::size_t i) const { return reasons_[i]; }
 
   private:
+    /// What the loader will make of it is no larger than an image may be.
+    void expect_resizable(const fs::path& path, ctnn::Shape shape) const {
+        constexpr int most = 1 << 28;
+        const double side = shorter_side_, shorter = std::min(shape.height, shape.width),
+                     longer = std::max(shape.height, shape.width);
+        if (side * side * (longer / shorter) > most) {
+            throw ctnn::FileError(
+                fmt::format("{}: found {}x{} pixels, expected at most {} in all when the shorter side has {}",
+                            path.string(), shape.width, shape.height, most, shorter_side_));
+        }
+        static_cast<void>(ctnn::shape_with_shorter_side(shape, shorter_side_));  // may refuse it for its own reasons
+    }
+
     std::vector<fs::path> paths_;
     std::vector<std::string> class_names_;
     ctnn::Normalization normalization_;
+    int shorter_side_;
     mutable std::vector<std::string> reasons_;  // each written by the one thread that reads its image
 };
 
@@ -118,7 +137,8 @@ ImageFiles open_images(const Request& request, const NetworkEntry& entry, ctnn::
     }
     return {request.image_dir.empty() ? request.images : list_images(request.image_dir),
             names_of_classes(request, entry, info),
-            info.normalization.mean.empty() ? ctnn::imagenet_normalization() : std::move(info.normalization)};
+            info.normalization.mean.empty() ? ctnn::imagenet_normalization() : std::move(info.normalization),
+            request.shorter_side};
 }
 
 using Writers = std::vector<std::unique_ptr<PredictionWriter>>;
@@ -250,7 +270,7 @@ std::function<std::optional<int>(Terminal&)> add_predict_command(CLI::App& app, 
     command.add_option("--csv", r.csv, "write CSV to this file; - is standard output, without the table");
     command.add_option("--class-names", r.class_names, "a file of the classes' names, one a line (as the weights say)");
     command.add_option("--shorter-side", r.shorter_side, "resize to this, then take the middle (0: resize to fit)")
-        ->check(at_least(0, "NONNEGATIVE"));
+        ->check(CLI::Range(0, 1 << 14));
     add_view_options(command, r.views);
     command.add_option("--batch-size", r.batch_size, "images at a time")
         ->check(at_least(1, "POSITIVE"))

@@ -286,6 +286,17 @@ class Unreadable(PredictTest):
         self.assertEqual(self.predict("--image", "c.jpg", status=1)[0], "")
 
 
+    def test_what_cannot_be_resized(self):
+        """An image as large as may be, were it not for its shape."""
+        self.image()
+        write(self.path("wide.pgm"), b"P5 262145 1 255\n" + bytes(262_145))
+        output, errors = self.predict("--image", "wide.pgm", "one.ppm", "--csv", "-", "--shorter-side", "32", status=1)
+        self.assertEqual(errors, ["alexnet: wide.pgm: found 262145x1 pixels, expected at most 268435456 in all when the shorter "
+                                  "side has 32"])
+        self.assertEqual(output, self.predict("--image", "one.ppm", "--csv", "-", "--shorter-side", "32")[0])
+        self.assertEqual(len(self.csv("--image", "wide.pgm")), 1)
+
+
 class Names(PredictTest):
     def test_a_file_names_the_classes(self):
         weights = self.known_weights([float(i) for i in range(10)])
@@ -334,6 +345,9 @@ class Arguments(PredictTest):
             ([*one, "--json", "-", "--csv", "-"], ["--json and --csv", "standard output"]),
             ([*one, "--batch-size", "0"], ["--batch-size", "0"]),
             ([*one, "--workers", "0"], ["--workers", "0"]),
+            ([*one, "--json", "x", "--csv", "./x"], ["--csv: found ./x, expected another file than that of --json"]),
+            ([*one, "--json", self.weights], ["--json: found", "expected another file than that of --weights"]),
+            ([*one, "--shorter-side", "16385"], ["--shorter-side", "16385"]),
             ([*one, "--shorter-side", "31"], ["shorter_side is 31", "at least the 32"]),
             ([*one, "--model", "resnet"], ["unknown model 'resnet'"]),
             ([*one, "--model", "small100"], ['tensor "23.weight": found F32 [10, 96], expected F32 [100, 96]']),
