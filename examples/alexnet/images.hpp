@@ -16,8 +16,8 @@ namespace alexnet {
 bool has_image_name(const std::filesystem::path& path);
 
 /// Decodes a file's bytes, of whichever format their first ones say, into 3 planes; grey images have three equal ones,
-/// transparency is dropped, and 16 bits are reduced to 8. Throws FileError that names `source` for what is none of the
-/// formats, is damaged or cut short, or has no or too many pixels.
+/// CMYK becomes RGB, transparency is dropped, and 16 bits are reduced to 8. Throws FileError that names `source` for
+/// what is none of the formats, is damaged or cut short, or has no or too many pixels.
 void decode_image(std::span<const std::byte> bytes, const std::string& source, ctnn::Image& out);
 
 /// Reads and decodes a file. Throws FileError.
