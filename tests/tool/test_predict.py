@@ -287,13 +287,14 @@ class Unreadable(PredictTest):
 
 
     def test_what_cannot_be_resized(self):
-        """An image as large as may be, were it not for its shape."""
+        """Images that are not too large, but for their shape."""
         self.image()
         write(self.path("wide.pgm"), b"P5 262145 1 255\n" + bytes(262_145))
-        output, errors = self.predict("--image", "wide.pgm", "one.ppm", "--csv", "-", "--shorter-side", "32", status=1)
-        self.assertEqual(errors, ["alexnet: wide.pgm: found 262145x1 pixels, expected at most 268435456 in all when the shorter "
-                                  "side has 32"])
-        self.assertEqual(output, self.predict("--image", "one.ppm", "--csv", "-", "--shorter-side", "32")[0])
+        write(self.path("high.pgm"), b"P5 1 8388609 255\n" + bytes(8_388_609))
+        for name, size, options in ("wide.pgm", "262145x1", ["--shorter-side", "32"]), ("high.pgm", "1x8388609", []):
+            output, errors = self.predict("--image", name, "one.ppm", "--csv", "-", *options, status=1)
+            self.assertEqual(errors, [f"alexnet: {name}: found {size} pixels, expected at most 268435456 in all while it is resized"])
+            self.assertEqual(output, self.predict("--image", "one.ppm", "--csv", "-", *options)[0])
         self.assertEqual(len(self.csv("--image", "wide.pgm")), 1)
 
 
