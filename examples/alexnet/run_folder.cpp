@@ -35,6 +35,10 @@ void write_text(const fs::path& path, std::string_view text) {
     ctnn::write_file_atomically(path, std::as_bytes(std::span{text}));
 }
 
+[[noreturn]] void refuse_to_make(const fs::path& path, const std::error_code& error) {
+    throw ctnn::FileError(path.string() + ": cannot create the folder: " + error.message());
+}
+
 /// Reads a row, or says what is wrong with it.
 EpochRow parse_row(std::string_view line, const std::string& place, int epoch, bool with_skipped) {
     EpochRow row{};
@@ -65,6 +69,9 @@ EpochRow parse_row(std::string_view line, const std::string& place, int epoch, b
 RunFolder RunFolder::create(const fs::path& path) {
     RunFolder folder{path};
     std::error_code error;
+    folder.made_ = fs::create_directories(path, error);
+    if (error) { refuse_to_make(path, error); }
+    folder.lock_ = FolderLock{path};
     for (const fs::path& file : folder.files()) {
         if (fs::exists(file, error)) {
             throw ctnn::FileError(
@@ -73,28 +80,53 @@ RunFolder RunFolder::create(const fs::path& path) {
                             file.string(), path.string()));
         }
     }
-    fs::create_directories(path, error);
-    if (error) { throw ctnn::FileError(path.string() + ": cannot create the folder: " + error.message()); }
-    folder.remove_temporaries();
     return folder;
 }
 
-RunFolder RunFolder::create_again(const fs::path& path) {
+RunFolder RunFolder::create_named(const RunSettings& settings) {
+    const fs::path runs{"runs"};
+    const std::string name = settings.model + "-" + settings.dataset;
+    std::error_code error;
+    fs::create_directories(runs, error);
+    if (error) { refuse_to_make(runs, error); }
+    for (int n = 1;; ++n) {
+        RunFolder folder{runs / (n == 1 ? name : name + "-" + std::to_string(n))};
+        folder.made_ = fs::create_directory(folder.path(), error);  // of several processes one makes it
+        if (error && error != std::errc::file_exists) { refuse_to_make(folder.path(), error); }
+        if (folder.made_) {
+            folder.lock_ = FolderLock{folder.path()};
+            return folder;
+        }
+    }
+}
+
+RunFolder RunFolder::open(const fs::path& path) {
     RunFolder folder{path};
-    folder.remove_temporaries();
+    folder.lock_ = FolderLock{path};
     return folder;
 }
 
 void RunFolder::begin(const RunSettings& settings, ctnn::Json::Object about) {
+    remove_temporaries();
     about.emplace_back("settings", to_json(settings));
     write_text(this->settings(), ctnn::write_json(about, 2) + "\n");
     write_rows();
 }
 
-bool RunFolder::has_begun(const fs::path& path) {
-    const RunFolder folder{path};
+bool RunFolder::has_begun() const {
     std::error_code ignored;
-    return fs::exists(folder.state(), ignored) || fs::exists(folder.last(), ignored);
+    const auto is_there = [&](const fs::path& file) { return fs::exists(file, ignored); };
+    if (is_there(state()) || is_there(last()) || is_there(best()) || is_there(report())) { return true; }
+    if (!is_there(table())) { return false; }
+    const std::string text = read_text(table());
+    const std::size_t header = text.find('\n');
+    return header != std::string::npos && header + 1 < text.size();
+}
+
+void RunFolder::go_on(int epochs) {
+    remove_temporaries();
+    read_rows(epochs);
+    write_rows();  // what keeps the folder from being written shows now, and not behind an epoch
 }
 
 RunFolder RunFolder::of_another_rank() {
@@ -116,7 +148,7 @@ void RunFolder::discard() const {
     if (!writes_) { return; }
     std::error_code ignored;
     for (const fs::path& file : files()) { fs::remove(file, ignored); }
-    fs::remove(path_, ignored);  // unless something else is in it
+    if (made_) { fs::remove(path_, ignored); }  // unless something else is in it
 }
 
 void RunFolder::remove_temporaries() const {
@@ -146,14 +178,6 @@ ctnn::Json::Object RunFolder::read_about() const {
     return about;
 }
 
-RunFolder RunFolder::open(const fs::path& path, int epochs) {
-    RunFolder folder{path};
-    folder.remove_temporaries();
-    folder.read_rows(epochs);
-    folder.write_rows();  // what keeps the folder from being written shows now, and not behind an epoch
-    return folder;
-}
-
 RunFolder RunFolder::look_at(const fs::path& path) {
     RunFolder folder{path};
     std::error_code ignored;
@@ -181,15 +205,6 @@ void RunFolder::read_rows(std::optional<int> epochs) {
             throw ctnn::FileError(fmt::format("{}: found the end of the file, expected epochs up to {}", at, *epochs));
         }
         rows_.push_back(parse_row(line, at, epoch, with_skipped));
-    }
-}
-
-fs::path RunFolder::free_name(const RunSettings& settings) {
-    const std::string name = "runs/" + settings.model + "-" + settings.dataset;
-    std::error_code error;
-    for (int n = 1;; ++n) {
-        fs::path path = n == 1 ? name : name + "-" + std::to_string(n);
-        if (!fs::exists(path, error)) { return path; }
     }
 }
 

@@ -9,6 +9,7 @@
 
 #include <ctnn/io/json.hpp>
 
+#include "folder_lock.hpp"
 #include "ranks.hpp"
 #include "settings.hpp"
 
@@ -34,26 +35,31 @@ struct EpochRow {
 /// | trainer.safetensors | everything that resuming needs |
 /// | report.html | what there is to see of a run that is complete |
 /// | events.out.tfevents.… | curves, histograms and pictures for TensorBoard |
+///
+/// Whoever writes holds the folder's lock.
 class RunFolder {
   public:
     /// Makes the folder of a new run. Throws FileError where one of its files is there already, or no right to write.
     static RunFolder create(const std::filesystem::path& path);
-    /// The folder of a run that was killed before has_begun().
-    static RunFolder create_again(const std::filesystem::path& path);
+    /// The same by a name below runs/ that nobody has taken.
+    static RunFolder create_named(const RunSettings& settings);
+    /// The folder of a run to go on with, unchanged until begin() or go_on(). Throws FileError where another process
+    /// trains in it.
+    static RunFolder open(const std::filesystem::path& path);
     /// Writes run.json and an empty table. From the first of them on it is a run, and can be resumed.
     void begin(const RunSettings& settings, ctnn::Json::Object about);
-    /// Whether a run came as far as to its first state.
-    static bool has_begun(const std::filesystem::path& path);
+    /// Whether a run came as far as to its first state, which may be missing now.
+    [[nodiscard]] bool has_begun() const;
+    /// Behind `epochs` epochs: rows of later ones, which a killed run may have left, are forgotten. Throws FileError,
+    /// also where the folder cannot be written.
+    void go_on(int epochs);
     /// That of a rank which is not the first: knows the table, and neither reads nor writes a file.
     static RunFolder of_another_rank();
     /// The first rank's name and table become all ranks'.
     void share(Ranks& ranks);
-    /// Removes what a run that could not begin has left.
+    /// Removes what a new run that could not begin has left, and the folder if it was made for it.
     void discard() const;
 
-    /// The folder of a run that has `epochs` epochs behind it: rows of later ones, which a killed run may have left,
-    /// are forgotten. Throws FileError, also where the folder cannot be written.
-    static RunFolder open(const std::filesystem::path& path, int epochs);
     /// The folder of a run as it is, for one who changes nothing: it may be in progress. Throws FileError.
     static RunFolder look_at(const std::filesystem::path& path);
     static RunSettings read_settings(const std::filesystem::path& path) { return read_settings_of(path / "run.json"); }
@@ -62,17 +68,13 @@ class RunFolder {
     /// What run.json says beside the settings. Throws FileError.
     [[nodiscard]] ctnn::Json::Object read_about() const;
 
-    /// A name below runs/ that is not taken.
-    static std::filesystem::path free_name(const RunSettings& settings);
-
     [[nodiscard]] const std::filesystem::path& path() const { return path_; }
     [[nodiscard]] std::filesystem::path last() const { return path_ / "last.safetensors"; }
     [[nodiscard]] std::filesystem::path best() const { return path_ / "best.safetensors"; }
-    [[nodiscard]] std::filesystem::path state() const { return state(path_); }
+    [[nodiscard]] std::filesystem::path state() const { return path_ / "trainer.safetensors"; }
     [[nodiscard]] std::filesystem::path table() const { return path_ / "metrics.csv"; }
     [[nodiscard]] std::filesystem::path settings() const { return path_ / "run.json"; }
     [[nodiscard]] std::filesystem::path report() const { return path_ / "report.html"; }
-    static std::filesystem::path state(const std::filesystem::path& path) { return path / "trainer.safetensors"; }
 
     void add(const EpochRow& row);
     [[nodiscard]] const std::vector<EpochRow>& rows() const { return rows_; }
@@ -90,6 +92,8 @@ class RunFolder {
 
     std::filesystem::path path_;
     bool writes_ = true;  // or is another rank's
+    bool made_ = false;   // by this process
+    FolderLock lock_;
     std::vector<EpochRow> rows_;
 };
 

@@ -91,17 +91,17 @@ class Run {
     RunFolder open_folder() {
         if (!ranks_.first()) { return RunFolder::of_another_rank(); }
         const ctnn::SafetensorsMetadata loader = ctnn::loader_metadata(loader_.options());
-        if (resumed_ && RunFolder::has_begun(request_.resume)) {
-            network_->load_state(RunFolder::state(request_.resume), loader);
-            RunFolder folder = RunFolder::open(request_.resume, network_->progress().epoch);
+        RunFolder folder = resumed_               ? RunFolder::open(request_.resume)
+                           : request_.out.empty() ? RunFolder::create_named(settings_)
+                                                  : RunFolder::create(request_.out);
+        if (resumed_ && folder.has_begun()) {
+            network_->load_state(folder.state(), loader);
             require_as_many_images(folder);
+            folder.go_on(network_->progress().epoch);
             return folder;
         }
-        if (settings_.whiten) { whiten(); }
-        RunFolder folder =
-            resumed_ ? RunFolder::create_again(request_.resume)
-                     : RunFolder::create(request_.out.empty() ? RunFolder::free_name(settings_) : request_.out);
         try {
+            if (settings_.whiten) { whiten(); }
             // The settings come first: with them alone, a run that is killed here is resumed from the beginning. The
             // state shows now whatever keeps it from being written.
             folder.begin(settings_, about_run(entry_, request_.threads, ranks_.size(), parts_.first.size()));

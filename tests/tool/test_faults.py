@@ -145,11 +145,53 @@ class Killed(FaultTest):
             self.run_tool("train", "--resume", "run")
             self.assert_equal_runs("run", "unbroken")
             shutil.rmtree(self.path("run"))
+        # What else there is shows that it had one, which may not be lost.
+        for name in "best.safetensors", "report.html", "metrics.csv":
+            os.mkdir(self.path("run"))
+            for kept in "run.json", name:
+                shutil.copy(self.path("unbroken", kept), self.path("run", kept))
+            before = self.everything()
+            self.assertEqual(self.refusal("train", "--resume", "run"),
+                             "run/trainer.safetensors: cannot open: No such file or directory")
+            self.assertEqual(self.everything(), before)
+            shutil.rmtree(self.path("run"))
         os.mkdir(self.path("run"))
         write(self.path("run", "run.json.tmp1.0"), b"{")
         self.assertIn("run/run.json: cannot open", self.refusal("train", "--resume", "run"))
         self.run_tool(*TINY, "--out", "run")
         self.assert_equal_runs("run", "unbroken")
+
+
+class Together(FaultTest):
+    def test_one_at_a_time_in_a_folder(self):
+        process = self.start(*TINY, "--epochs", "100", "--out", "run")
+        self.wait_for(process, lambda: self.rows_of("run") >= 1)
+        process.send_signal(signal.SIGSTOP)
+        write(self.path("run", "last.safetensors.tmp1.0"), b"which the other writes")
+        before = self.everything()
+        for arguments in ["train", "--resume", "run"], [*TINY, "--out", "run"]:
+            self.assertEqual(self.refusal(*arguments), "run: found another alexnet train in it, expected none")
+        self.assertEqual(self.everything(), before)
+        process.kill()
+        process.communicate()
+        self.run_tool("train", "--resume", "run", "--stop-after", str(self.rows_of("run") + 1))
+
+    def test_started_at_the_same_moment(self):
+        for process in [self.start(*TINY, "--epochs", "1") for _ in range(4)]:
+            output, errors = process.communicate(timeout=60)
+            self.assertEqual((process.returncode, errors), (0, ""), output)
+        names = ["small-idx", *(f"small-idx-{n}" for n in (2, 3, 4))]
+        self.assertEqual(sorted(os.listdir(self.path("runs"))), names)
+        for name in names[1:]:
+            self.assert_equal_runs(f"runs/{name}", f"runs/{names[0]}")
+        ends = []
+        for process in [self.start(*TINY, "--epochs", "1", "--out", "run") for _ in range(4)]:
+            _, errors = process.communicate(timeout=60)
+            ends.append(process.returncode)
+            if process.returncode != 0:
+                self.assertRegex(errors, r"\Aalexnet: run(: found another alexnet train|/[a-z.]+: found there already)")
+        self.assertEqual(sorted(ends), [0, 1, 1, 1])
+        self.assert_equal_runs("run", f"runs/{names[0]}")
 
 
 class Full(FaultTest):
