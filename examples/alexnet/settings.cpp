@@ -13,6 +13,10 @@ namespace {
 template <class Value>
 constexpr bool as_it_is = ctnn::is_number_setting<Value> || std::is_same_v<Value, std::string>;
 
+/// Whether run.json has not always had this key, the program's own or the library's: where it is missing, the run had
+/// its default.
+bool is_later_key(std::string_view key) { return key == "limit_test" || ctnn::is_later_key(key); }
+
 }  // namespace
 
 ctnn::Json to_json(const RunSettings& settings) {
@@ -31,7 +35,7 @@ RunSettings run_settings(const ctnn::Json& json, std::string_view place) {
     RunSettings settings;
     for_each_run_setting(settings, [&](const char* key, auto& value) {
         using Value = std::remove_cvref_t<decltype(value)>;
-        if (ctnn::is_later_key(key) && json.find(key) == nullptr) { return; }
+        if (is_later_key(key) && json.find(key) == nullptr) { return; }
         if constexpr (as_it_is<Value>) {
             value = json.field<Value>(key, place);
         } else {
