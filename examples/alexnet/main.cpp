@@ -59,7 +59,7 @@ constexpr const char* train_examples = R"(Examples:
   alexnet train --model alexnet32 --lr 0.02 --clip-norm 1 --val-size 5000 --out runs/big
   alexnet train --schedule one-cycle --lr 0.2 --epochs 5 --stop-after 2
   alexnet train --dataset fashion-mnist --ema 0.99 --test-flip
-  alexnet train --model bn --optimizer lars --batch-size 4096 --micro-batch 128
+  alexnet train --model bn --preset lars-bn --batch-size 4096 --micro-batch 128
   alexnet train --config examples/recipes/cifar_alexnet.toml --epochs 60
   alexnet train --resume runs/small-cifar10 --threads 1
   alexnet report runs/small-cifar10 runs/small-cifar10-2     compare two runs
@@ -168,9 +168,8 @@ int run(int argc, char** argv, Ranks& ranks) {
     const auto convert = add_convert_command(app), export_header = add_export_command(app);
 
     try {
-        std::vector<std::string> arguments = with_config({argv + 1, argv + argc}, train_app);
-        std::ranges::reverse(arguments);  // as CLI11 wants them
-        app.parse(std::move(arguments));
+        options.read_config({argv + 1, argv + argc});
+        app.parse(argc, argv);
     } catch (const CLI::Success& help) {
         std::ostringstream text;
         app.exit(help, text);

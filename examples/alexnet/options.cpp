@@ -2,15 +2,14 @@
 
 #include <algorithm>
 #include <charconv>
-#include <iterator>
 #include <set>
+#include <string_view>
 #include <system_error>
 #include <type_traits>
 #include <utility>
 #include <variant>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <ctnn/core/error.hpp>
 #include <ctnn/train/lars_recipes.hpp>
@@ -25,8 +24,6 @@ namespace {
 
 constexpr const char* number = "NUMBER";
 constexpr const char* count = "COUNT";
-
-bool is_run_json(const std::string& path) { return path.ends_with(".json"); }
 
 /// The defaults of a network.
 RunSettings defaults(const std::string& model) {
@@ -44,7 +41,21 @@ RunSettings defaults(const std::string& model) {
     return s;
 }
 
+template <class Change, class Value>
+void parse(const Change& change, Value& to) {
+    try {
+        ctnn::parse_setting(change.text, to);
+    } catch (const ctnn::ArgumentError& error) {
+        throw ctnn::ArgumentError(fmt::format("{}: {}", change.option, error.what()));
+    }
+}
+
+/// Of a first convolution that whitens.
+const ctnn::LrScale whitening_stays = ctnn::freeze("0.weight");
+
 }  // namespace
+
+bool is_run_json(const std::string& path) { return path.ends_with(".json"); }
 
 CLI::Validator at_least(std::int64_t least, const char* name) {
     return {[least](const std::string& text) {
@@ -69,7 +80,7 @@ void add_view_options(CLI::App& command, ctnn::EvaluateOptions& views) {
         ->check(at_least(0, "NONNEGATIVE"));
 }
 
-RunOptions::RunOptions(CLI::App& app) {
+RunOptions::RunOptions(CLI::App& app) : app_{app} {
     std::vector<std::string> models;
     for (const NetworkEntry& entry : networks()) { models.emplace_back(entry.name); }
 
@@ -123,8 +134,13 @@ RunOptions::RunOptions(CLI::App& app) {
 
     group_ = "Optimizer";
     add(app, "--optimizer", "optimizer", "NAME", "sgd, adam, adamw or lars (sgd)");
-    add(app, "--lr", "lr", number, "peak learning rate (small 0.1, others 0.01 to 0.02; adam, adamw 0.001)");
-    app.add_option("--base-lr", base_lr_, "the same for batches of 256, scaled by the batch size")
+    add(app, "--lr", "lr", number,
+        "peak learning rate (small ones 0.1, quick 0.2, others 0.01 to 0.02; adam, adamw 0.001; lars 4)");
+    const auto set_base_lr = [this](double value) {
+        base_lr_ = value;
+        changes_.erase("lr");  // of a file
+    };
+    app.add_option_function<double>("--base-lr", set_base_lr, "the same for batches of 256, scaled by the batch size")
         ->type_name(number)
         ->excludes("--lr")
         ->group(group_);
@@ -138,14 +154,15 @@ RunOptions::RunOptions(CLI::App& app) {
     add(app, "--weight-decay", "weight_decay", number, "(5e-4; adam 0, adamw 0.01)");
     flag(app, "!--no-decay-bias,--decay-bias", "decay_biases_and_norms",
          "leave biases and batch norm out of the decay (they are left out)");
-    add(app, "--clip-norm", "clip_norm", number, "clip the gradient's norm; 0 is off (small 0, others 1)");
+    add(app, "--clip-norm", "clip_norm", number,
+        "clip the gradient's norm; 0 is off (small ones and quick 0, others 1)");
     flag(app, "--sync-batch-norm", "sync_batch_norm",
          "with mpirun: batch norm takes all ranks' samples together (off)");
     add(app, "--skip-nonfinite", "skip_nonfinite", count,
         "steps in a row to skip where loss or gradients are infinite or NaN (0)");
     add(app, "--lr-scales", "lr_scales", "LIST", "factors of the rate: NAME=FACTOR[@EPOCH],...; 0 freezes");
     add(app, "--loss", "loss", "NAME", "cross-entropy or mse (cross-entropy)");
-    add(app, "--label-smoothing", "label_smoothing", number, "(small 0.1, others 0)");
+    add(app, "--label-smoothing", "label_smoothing", number, "(small ones 0.1, quick 0.2, others 0)");
     add(app, "--class-weights", "class_weights", "LIST", "a weight per class, with commas between (all 1)");
 
     group_ = "Schedule";
@@ -164,42 +181,77 @@ RunOptions::RunOptions(CLI::App& app) {
 }
 
 void RunOptions::add(CLI::App& app, const char* option, const char* key, const char* type, const char* help) {
-    const auto set = [this, option, key](const std::string& text) { changes_[key] = {option, text}; };
+    const auto set = [this, option, key](const std::string& text) {
+        changes_[key] = {place_ + option, text};
+        if (option == std::string_view{"--lr"}) { base_lr_.reset(); }  // of a file
+    };
     app.add_option_function<std::string>(option, set, help)->type_name(type)->group(group_);
 }
 
 void RunOptions::flag(CLI::App& app, const char* options, const char* key, const char* help) {
-    const std::string names = options;
-    const std::size_t dash = names.find('-');
-    const std::string first = names.substr(dash, names.find(',', dash) - dash);
+    // CLI11 says what was meant, and not by which of the spellings.
+    std::string yes, no;
+    for (const std::string& name : CLI::detail::split(options, ',')) {
+        (name.starts_with('!') ? no : yes) = name.substr(name.find('-'));
+    }
+    if (no.empty()) { no = yes; }
     // CLI11's own answer to another value is "stoll".
     const auto expect_truth = [](const std::string& text) {
         static const std::set<std::string> known{"true", "false", "on", "off", "yes", "no", "1", "0"};
         return known.contains(CLI::detail::to_lower(text)) ? "" : fmt::format("found {}, expected true or false", text);
     };
     app.add_flag_function(
-           names, [this, first, key](std::int64_t value) { changes_[key] = {first, value > 0 ? "1" : "0"}; }, help)
+           options,
+           [this, yes, no, key](std::int64_t value) {
+               changes_[key] = {place_ + (value > 0 ? yes : no), value > 0 ? "1" : "0"};
+           },
+           help)
         ->check(expect_truth)
         ->group(group_);
 }
 
 std::string RunOptions::first_given() const {
     if (!changes_.empty()) { return changes_.begin()->second.option; }
-    return !run_.empty() ? "--config" : !preset_.empty() ? "--preset" : base_lr_ != 0 ? "--base-lr" : "";
+    return !run_.empty() ? "--config" : !preset_.empty() ? "--preset" : base_lr_ ? "--base-lr" : "";
 }
 
 RunSettings RunOptions::settings() const {
     RunSettings s =
         run_.empty() ? defaults(given("model") ? changes_.at("model").text : "") : RunFolder::read_settings_of(run_);
     if (!preset_.empty()) {
-        if (given("batch_size")) { ctnn::parse_setting(changes_.at("batch_size").text, s.trainer.batch_size); }
+        if (given("batch_size")) { parse(changes_.at("batch_size"), s.trainer.batch_size); }
         const ctnn::TrainerSettings paper = ctnn::lars_paper_recipe(s.trainer.batch_size, preset_ == "lars-bn");
         s.trainer.optimizer = paper.optimizer;
         s.trainer.schedule = paper.schedule;
     }
+    if (given("optimizer")) { choose_optimizer(s); }
+    if (s.whiten && given("whiten")) { std::erase(s.trainer.lr_scales, whitening_stays); }
     apply(s);
-    if (run_.empty()) { follow(s); }
+    follow(s);
     return s;
+}
+
+/// Another kind than there is comes with what this program has for it: its rate, and what decays.
+void RunOptions::choose_optimizer(RunSettings& s) const {
+    ctnn::Optimizer& optimizer = s.trainer.optimizer;
+    const std::size_t before = optimizer.index();
+    parse(changes_.at("optimizer"), optimizer);
+    if (optimizer.index() == before) { return; }
+    const RunSettings own = defaults(given("model") ? changes_.at("model").text : s.model);
+    double& lr = s.trainer.schedule.lr;
+    if (std::holds_alternative<ctnn::Sgd>(optimizer)) {
+        optimizer = own.trainer.optimizer;
+        lr = own.trainer.schedule.lr;
+    } else if (std::holds_alternative<ctnn::Lars>(optimizer)) {
+        lr = 4;  // times local rates of a thousandth: with SGD's rates next to nothing moves
+    } else {
+        lr = 0.001;
+        std::visit(
+            [](auto& o) {
+                if constexpr (requires { o.decay_biases_and_norms; }) { o.decay_biases_and_norms = false; }
+            },
+            optimizer);
+    }
 }
 
 /// Sets what was given.
@@ -209,15 +261,10 @@ void RunOptions::apply(RunSettings& settings) const {
         known.insert(key);
         const auto change = changes_.find(key);
         if (change == changes_.end()) { return; }
-        const auto& [option, text] = change->second;
         if constexpr (std::is_same_v<std::remove_cvref_t<decltype(value)>, std::string>) {
-            value = text;
+            value = change->second.text;
         } else {
-            try {
-                ctnn::parse_setting(text, value);
-            } catch (const ctnn::ArgumentError& error) {
-                throw ctnn::ArgumentError(fmt::format("{}: {}", option, error.what()));
-            }
+            parse(change->second, value);
         }
     });
     for (const auto& [key, change] : changes_) {
@@ -229,50 +276,22 @@ void RunOptions::apply(RunSettings& settings) const {
     }
 }
 
-/// Defaults that follow from what was given.
+/// What follows from what was given; lengths of another run stay as it has them.
 void RunOptions::follow(RunSettings& s) const {
     using enum ctnn::ScheduleKind;
     ctnn::Schedule& schedule = s.trainer.schedule;
-    const bool adam = std::holds_alternative<ctnn::Adam>(s.trainer.optimizer) ||
-                      std::holds_alternative<ctnn::AdamW>(s.trainer.optimizer);
-    if (adam && !given("lr")) { schedule.lr = 0.001; }
-    if (base_lr_ != 0) { schedule.lr = ctnn::scaled_lr(base_lr_, s.trainer.batch_size); }
-    const bool rises = schedule.kind == linear || schedule.kind == cosine || schedule.kind == polynomial;
-    if (!given("warmup_epochs") && rises && preset_.empty()) { schedule.warmup_epochs = schedule.epochs / 5.0; }
-    if (!given("step_size")) { schedule.step_size = std::max(1, (schedule.epochs + 2) / 3); }
-    if (s.whiten) { s.trainer.lr_scales.push_back(ctnn::freeze("0.weight")); }
+    if (base_lr_) { schedule.lr = ctnn::scaled_lr(*base_lr_, s.trainer.batch_size); }
+    if (s.whiten && (given("whiten") || given("lr_scales"))) {
+        std::erase(s.trainer.lr_scales, whitening_stays);
+        s.trainer.lr_scales.push_back(whitening_stays);  // the last one counts
+    }
     if (auto* sgd = std::get_if<ctnn::Sgd>(&s.trainer.optimizer); sgd != nullptr && sgd->momentum == 0) {
         if (!given("nesterov")) { sgd->nesterov = false; }
     }
-}
-
-std::vector<std::string> with_config(std::vector<std::string> arguments, CLI::App& train_app) {
-    if (arguments.empty() || arguments[0] != "train") { return arguments; }
-    std::string path;
-    for (std::size_t i = 1; i < arguments.size(); ++i) {
-        if (arguments[i].starts_with("--config=")) { path = arguments[i].substr(9); }
-        if (arguments[i] == "--config" && i + 1 < arguments.size()) { path = arguments[i + 1]; }
-    }
-    std::error_code ignored;
-    if (path.empty() || is_run_json(path) || !std::filesystem::is_regular_file(path, ignored)) { return arguments; }
-    std::vector<std::string> options;
-    try {
-        for (const CLI::ConfigItem& item : CLI::ConfigTOML{}.from_file(path)) {
-            if (item.name == "++" || item.name == "--") { continue; }  // CLI11's marks of sections
-            const CLI::Option* const option = train_app.get_option_no_throw("--" + item.name);
-            if (!item.parents.empty() || option == nullptr || item.name == "config" || item.name == "resume" ||
-                item.name == "help") {
-                throw ctnn::FileError(fmt::format("{}: found the key '{}', expected a long option of alexnet train",
-                                                  path, item.fullname()));
-            }
-            options.push_back(fmt::format("--{}={}", item.name, fmt::join(item.inputs, ",")));
-        }
-        train_app.parse(std::vector(options.rbegin(), options.rend()));  // so that errors name the file
-        train_app.clear();
-    } catch (const CLI::Error& error) { throw ctnn::FileError(fmt::format("{}: {}", path, error.what())); }
-    arguments.insert(arguments.begin() + 1, std::make_move_iterator(options.begin()),
-                     std::make_move_iterator(options.end()));
-    return arguments;
+    if (begins_with_run()) { return; }
+    const bool rises = schedule.kind == linear || schedule.kind == cosine || schedule.kind == polynomial;
+    if (!given("warmup_epochs") && rises && preset_.empty()) { schedule.warmup_epochs = schedule.epochs / 5.0; }
+    if (!given("step_size")) { schedule.step_size = std::max(1, (schedule.epochs + 2) / 3); }
 }
 
 }  // namespace alexnet

@@ -28,13 +28,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const fuzz::MemoryFile file{fuzz::as_bytes(data, size)};
     CLI::App app;
     CLI::App& train = *app.add_subcommand("train");
-    const alexnet::RunOptions options{train};
+    alexnet::RunOptions options{train};
+    const std::string path = file.path().string();
     fuzz::accepted([&] {
-        auto arguments = alexnet::with_config({"train", "--config", file.path().string()}, train);
-        arguments.erase(arguments.begin());
-        std::reverse(arguments.begin(), arguments.end());
+        options.read_config({"train", "--config", path});
         try {
-            train.parse(arguments);
+            train.parse({path, "--config"});  // the last one comes first
             (void)options.settings();
         } catch (const CLI::Error&) {  // which the tool prints
         } catch (const ctnn::ArgumentError&) {}

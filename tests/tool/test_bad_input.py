@@ -120,8 +120,28 @@ class Config(ToolTest):
         self.message(b'nesterov = perhaps\n', "--nesterov: found perhaps, expected true or false")
         self.message(b'tensorboard = perhaps\n', "--tensorboard")
         self.message(b"help = true\n", "'help'")
+        self.message(b'epochs = "ten"\n', "run.toml: --epochs: found 'ten', expected a number")
+        self.message(b'beta1 = 0.8\n', "run.toml: --beta1: no setting of sgd with cross-entropy")
+        self.message(b'optimizer = "adamw"\nnesterov = false\n', "run.toml: --no-nesterov: no setting of adamw")
+        self.message(b"lr = 1\nlr = 2\n", "run.toml: found the key 'lr' twice, expected it once")
+        self.message(b"lr = 1\nepochs = 2\n 'lr' = 2\n", "run.toml: found the key 'lr' twice, expected it once")
+        self.message(b"augment = true\nepochs = 2\nno-augment = true\n", "found the key 'no-augment' twice")
         self.message(b"{", name="run.json")
         self.message(b'{"settings": {"model": 3}}', "model", name="run.json")
+
+    def test_what_the_command_line_says_is_not_the_files(self):
+        write(self.path("run.toml"), b"momentum = 0.5\nepochs = 3\n")
+        for option, text, expected in [("--epochs", "ten", "--epochs: found 'ten', expected a number"),
+                                       ("--optimizer", "adam", "run.toml: --momentum: no setting of adam with cross-entropy")]:
+            self.assertEqual(self.refusal("train", "--config", "run.toml", "--dataset", "synthetic", option, text), expected)
+
+    def test_no_regular_file(self):
+        os.mkfifo(self.path("pipe"))
+        os.mkdir(self.path("folder"))
+        for name in "pipe", "folder":
+            self.assertEqual(self.refusal("train", "--config", name),
+                             f"{name}: found no regular file, expected a TOML file or a run.json")
+        self.assertIn("gone", self.refusal("train", "--config", "gone"))
 
     def test_the_recipes_are_good(self):
         """Each comes as far as the images, which are not there; with a network that this tool surely has."""

@@ -32,6 +32,52 @@ class Features(ToolTest):
         found = self.settings("run")
         self.assertEqual({key: found[key] for key in expected}, expected)
 
+    def asked(self, *arguments):
+        """The settings of a run that was asked for by these options."""
+        self.asked_for = getattr(self, "asked_for", 0) + 1
+        self.run_tool("train", "--dataset", "synthetic", "--limit-train", "64", "--limit-test", "16", "--stop-after", "1",
+                      "--no-tensorboard", "--out", f"asked{self.asked_for}", *arguments)
+        return self.settings(f"asked{self.asked_for}")
+
+    def assert_settings(self, found, **expected):
+        self.assertEqual({key: found.get(key) for key in expected}, expected)
+
+    def test_an_optimizer_brings_its_defaults(self):
+        for name, lr in ("adam", 0.001), ("adamw", 0.001):
+            self.assert_settings(self.asked("--optimizer", name), optimizer=name, lr=lr, decay_biases_and_norms=False)
+        self.assert_settings(self.asked("--optimizer", "adamw", "--decay-bias", "--lr", "0.002"), lr=0.002,
+                             decay_biases_and_norms=True)
+        self.assert_settings(self.asked("--optimizer", "lars"), optimizer="lars", lr=4)
+        self.assert_settings(self.asked("--optimizer", "lars", "--base-lr", "2"), lr=1)
+        self.assert_settings(self.asked("--preset", "lars", "--optimizer", "lars", "--batch-size", "512", "--micro-batch", "64"),
+                             lr=2, schedule="polynomial")
+        self.assert_settings(self.asked("--base-lr", "0"), lr=0)
+
+    def test_lars_trains_by_its_defaults(self):
+        self.run_tool(*SHORT, "--limit-train", "1200", "--optimizer", "lars", "--out", "run")
+        self.assertGreater(self.rows("run")[-1]["train_accuracy"], 0.2)  # 0.1 by chance, and by SGD's rate
+
+    def test_options_change_another_run(self):
+        first = self.asked("--epochs", "7", "--whiten", "--lr-scales", "1=2", "--batch-size", "32")
+        self.assert_settings(first, lr_scales="1=2,0.weight=0", warmup_epochs=1.4, step_size=3)
+        run = ["--config", "asked1/run.json"]
+        self.assertEqual(self.asked(*run), first)
+        self.assertEqual(self.asked(*run, "--whiten"), first)
+        self.assertEqual(self.asked(*run, "--base-lr", "0.4", "--epochs", "8"), {**first, "lr": 0.05, "epochs": 8})
+        self.assertEqual(self.asked(*run, "--whiten=false"), {**first, "whiten": False, "lr_scales": "1=2"})
+        self.assertEqual(self.asked(*run, "--lr-scales", "4=3"), {**first, "lr_scales": "4=3,0.weight=0"})
+        adam = self.asked(*run, "--optimizer", "adamw")
+        self.assert_settings(adam, lr=0.001, decay_biases_and_norms=False, weight_decay=0.01, epochs=7, warmup_epochs=1.4)
+        self.assertEqual(self.asked("--config", f"asked{self.asked_for}/run.json", "--optimizer", "sgd"), first)
+        self.assert_settings(self.asked("--config", "asked7/run.json", "--optimizer", "adamw", "--lr", "0.003"), lr=0.003)
+
+    def test_flags_win_over_a_file_of_the_other_rate(self):
+        write(self.path("lr.toml"), b"lr = 0.02\n")
+        write(self.path("base.toml"), b"base-lr = 0.02\n")
+        self.assert_settings(self.asked("--config", "lr.toml", "--base-lr", "0.4"), lr=0.2)
+        self.assert_settings(self.asked("--config", "base.toml", "--lr", "0.3"), lr=0.3)
+        self.assert_settings(self.asked("--config", "base.toml"), lr=0.01)
+
     def test_run_json_is_a_run_again(self):
         self.run_tool(*SHORT, "--seed", "9", "--mixup", "0.3", "--ema", "0.9", "--cutout", "6", "--out", "first")
         self.run_tool("train", "--config", "first/run.json", "--out", "second")

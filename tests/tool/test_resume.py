@@ -69,6 +69,18 @@ class Resume(ToolTest):
         self.assertEqual(process.returncode, -signal.SIGINT)
         self.assertLess(time.monotonic() - start, 1.5)
 
+    def test_a_run_json_of_before_a_setting(self):
+        """Settings that came later have their defaults where they are missing."""
+        arguments = [*SHORT, "--limit-train", "64", "--limit-test", "0", "--epochs", "2"]
+        self.run_tool(*arguments, "--out", "unbroken")
+        self.run_tool(*arguments, "--out", "run", "--stop-after", "1")
+        run = json.loads(content(self.path("run", "run.json")))
+        for key in "limit_test", "skip_nonfinite", "sync_batch_norm":
+            del run["settings"][key]
+        write(self.path("run", "run.json"), json.dumps(run).encode())
+        self.run_tool("train", "--resume", "run")
+        self.assert_equal_runs("run", "unbroken")
+
     def test_refusals(self):
         self.run_tool(*SHORT, "--out", "good", "--stop-after", "1", "--limit-train", "64")
         self.run_tool(*SHORT, "--out", "other", "--stop-after", "1", "--limit-train", "64", "--model", "alexnet32")
@@ -117,8 +129,11 @@ class Resume(ToolTest):
                 for piece in expected:
                     self.assertIn(piece, message)
                 self.assertEqual({name: content(self.path("bad", name)) for name in os.listdir(self.path("bad"))}, before)
-        for option in ["--lr", "0.2"], ["--epochs", "9"], ["--no-augment"], ["--model", "small"], ["--out", "elsewhere"]:
-            self.assertIn(option[0].replace("no-", ""), self.refusal("train", "--resume", "good", *option).replace("no-", ""))
+        for option in (["--lr", "0.2"], ["--base-lr", "0"], ["--epochs", "9"], ["--no-augment"], ["--augment"], ["--decay-bias"],
+                       ["--no-decay-bias"], ["--sync-batch-norm"], ["--model", "small"], ["--out", "elsewhere"]):
+            self.assertTrue(self.refusal("train", "--resume", "good", *option).startswith(f"{option[0]} cannot be given with --resume: "))
+        write(self.path("recipe.toml"), b"lr = 0.2\n")
+        self.assertIn("recipe.toml: --lr cannot be given", self.refusal("train", "--resume", "good", "--config", "recipe.toml"))
         self.assertIn("nowhere", self.refusal("train", "--resume", "nowhere"))
 
 
