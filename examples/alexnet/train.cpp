@@ -3,10 +3,12 @@
 #include <cmath>
 #include <csignal>
 #include <exception>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -15,6 +17,7 @@
 #include <ctnn/core/config.hpp>
 #include <ctnn/core/parallel.hpp>
 #include <ctnn/io/checkpoint.hpp>
+#include <ctnn/io/weights.hpp>
 #include <ctnn/train/early_stopping.hpp>
 
 #include "commands.hpp"
@@ -64,10 +67,7 @@ class Run {
             if (!epoch_or_nothing()) {
                 require_same_model();
                 save();
-                terminal_.result(fmt::format("stopped in epoch {}, behind step {} of the run; saved in {}",
-                                             network_->progress().epoch + 1, network_->progress().step,
-                                             folder_.path().string()));
-                say_how_to_resume();
+                say_stopped();
                 return 128 + (interrupted() != 0 ? interrupted() : SIGTERM);  // the one that another rank was sent
             }
         }
@@ -97,6 +97,7 @@ class Run {
         if (resumed_ && folder.has_begun()) {
             network_->load_state(folder.state(), loader);
             require_as_many_images(folder);
+            require_its_classes(folder);
             folder.go_on(network_->progress().epoch);
             return folder;
         }
@@ -127,14 +128,41 @@ class Run {
         }
     }
 
-    /// A new run that cannot read its images, or make steps of them, has nothing to resume.
+    /// Folders of images that were renamed since may have made other labels of the same images.
+    void require_its_classes(const RunFolder& folder) const {
+        std::error_code ignored;
+        if (!std::filesystem::exists(folder.last(), ignored)) { return; }  // before the first epoch's end
+        require_same_classes(folder.last(), ctnn::load_model_info(folder.last()), *data_.train,
+                             data_title(settings_.dataset, data_dir_));
+    }
+
+    /// A new run that cannot read its images, or make steps of them, has nothing to resume. Steps that it has made are
+    /// kept.
     bool epoch_or_nothing() {
+        const ctnn::TrainerProgress before = network_->progress();
         try {
             return epoch();
-        } catch (const ctnn::NumericError&) { throw; } catch (const ctnn::Error&) {
-            if (!resumed_ && network_->progress().step == 0) { folder_.discard(); }
+        } catch (const ctnn::NumericError&) { throw; } catch (const ctnn::FileError&) {
+            // What cannot be read or printed shows between two steps; but behind the epoch's last one its row is
+            // missing, and other ranks are in the midst of the next step.
+            const ctnn::TrainerProgress& now = network_->progress();
+            if (ranks_.alone() && now.epoch == before.epoch && now.step > before.step) { save_if_possible(); }
+            discard_without_steps();
+            throw;
+        } catch (const std::exception&) {
+            discard_without_steps();
             throw;
         }
+    }
+    void discard_without_steps() const {
+        if (!resumed_ && network_->progress().step == 0) { folder_.discard(); }
+    }
+    /// While another error is on its way, which says more.
+    void save_if_possible() {
+        try {
+            save();
+            say_stopped();
+        } catch (const ctnn::Error&) {}
     }
     void whiten() {
         const auto* const memory = dynamic_cast<const MemorySource*>(data_.train.get());
@@ -281,6 +309,12 @@ class Run {
         } catch (const std::exception& error) { reason = error.what(); }
         terminal_.error(fmt::format("{}; the run is complete, but without a report", reason));
         return false;
+    }
+    void say_stopped() {
+        terminal_.result(fmt::format("stopped in epoch {}, behind step {} of the run; saved in {}",
+                                     network_->progress().epoch + 1, network_->progress().step,
+                                     folder_.path().string()));
+        say_how_to_resume();
     }
     void say_how_to_resume() {
         terminal_.result(fmt::format("to go on: {} train --resume {}", request_.program, folder_.path().string()));

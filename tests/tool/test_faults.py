@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 import unittest
+import zlib
 
 from tool import BINARY, ToolTest, content, safetensors, write
 
@@ -234,6 +235,16 @@ class Full(FaultTest):
         self.assert_equal_runs("small/run", "unbroken")
 
 
+    def test_a_folder_that_was_there_stays(self):
+        os.mkdir(self.path("there"))
+        os.symlink("there", self.path("link"))
+        for name in "there", "link":
+            self.assertRegex(self.refusal(*TINY, "--out", name, preexec_fn=limit(resource.RLIMIT_FSIZE, 40)),
+                             f"^{name}/run.json: cannot write: File too large$")
+        self.assertTrue(os.path.islink(self.path("link")))
+        self.assertEqual(os.listdir(self.path("link")), [])
+
+
 class ReadOnly(FaultTest):
     def test_outputs(self):
         def as_nobody():  # root may write anywhere
@@ -288,6 +299,41 @@ class Vanishing(FaultTest):
         write(image, good)
         self.run_tool("train", "--resume", "run")
         self.assert_equal_runs("run", "unbroken")
+
+    def test_steps_behind_which_an_image_cannot_be_read(self):
+        """They are kept; a run without any leaves nothing."""
+        arguments = ["train", "--dataset", "folder", "--data-dir", "images", "--batch-size", "1", "--epochs", "2"]
+        self.run_tool(*arguments, "--out", "unbroken")
+        steps = []
+        for name in sorted(os.listdir(self.path("images", "train", "a"))):
+            image = self.path("images", "train", "a", name)
+            good = content(image)
+            write(image, good[:-1])
+            line = f"alexnet: images/train/a/{name}: found "
+            process = self.start(*arguments, "--out", "run")
+            output, errors = process.communicate()
+            self.assertEqual((process.returncode, errors[:len(line)]), (1, line))
+            write(image, good)
+            if not os.path.exists(self.path("run")):
+                steps.append(0)
+                continue
+            _, state = safetensors.read(self.path("run", "trainer.safetensors"))
+            steps.append(int(state["step"]))
+            self.assertIn(f"stopped in epoch 1, behind step {steps[-1]} of the run; saved in run\n", output)
+            self.run_tool("train", "--resume", "run")
+            self.assert_equal_runs("run", "unbroken")
+            shutil.rmtree(self.path("run"))
+        self.assertEqual(len(set(steps)), 4)  # each image is another batch
+
+    def test_renamed_classes(self):
+        arguments = ["train", "--dataset", "folder", "--data-dir", "images", "--batch-size", "4", "--epochs", "2"]
+        self.run_tool(*arguments, "--stop-after", "1", "--out", "run")
+        for part in "train", "test":
+            os.rename(self.path("images", part, "a"), self.path("images", part, "c"))
+        before = self.everything()
+        self.assertIn('run/last.safetensors: class 0: found "a", expected "b" as in image files in images',
+                      self.refusal("train", "--resume", "run"))
+        self.assertEqual(self.everything(), before)
 
     def test_in_predict(self):
         weights = self.weights()
@@ -401,6 +447,22 @@ class Memory(FaultTest):
             message = self.refusal(*command, "--batch-size", "100000000", preexec_fn=limit(resource.RLIMIT_AS, 4 << 30))
             self.assertTrue(message.startswith("out of memory; "), message)
             self.assertEqual(self.everything(), before)
+
+
+    def test_an_image_beyond_everything(self):
+        def chunk(name, data):
+            return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+        side = 16_000
+        rows = zlib.compress(bytes(side * (1 + side // 8)), 1)
+        for part in "train", "test":
+            os.makedirs(self.path("images", part, "a"))
+            write(self.path("images", part, "a", "1.png"), b"\x89PNG\r\n\x1a\n"
+                  + chunk(b"IHDR", struct.pack(">2I5B", side, side, 1, 0, 0, 0, 0)) + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+        message = self.refusal("train", "--dataset", "folder", "--data-dir", "images", "--batch-size", "1", "--threads", "1",
+                               "--out", "new", preexec_fn=limit(resource.RLIMIT_AS, 700 << 20))
+        self.assertTrue(message.startswith("out of memory; "), message)
+        self.assertFalse(os.path.exists(self.path("new")))
 
 
 class Streams(FaultTest):
