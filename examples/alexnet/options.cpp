@@ -89,7 +89,9 @@ RunOptions::RunOptions(CLI::App& app) : app_{app} {
         ->check(CLI::ExistingFile)
         ->group(group_)
         ->each([this](const std::string& path) { run_ = is_run_json(path) ? path : ""; });
-    app.add_option("--preset", preset_, "lars, lars-bn: rate and schedule of the LARS paper for --batch-size")
+    const auto set_preset = [this](const std::string& name) { preset_ = {place_ + "--preset", name}; };
+    app.add_option_function<std::string>("--preset", set_preset,
+                                         "lars, lars-bn: rate and schedule of the LARS paper for --batch-size")
         ->check(CLI::IsMember({"lars", "lars-bn"}))
         ->group(group_);
     add(app, "--model", "model", "NAME", "the network (small)");
@@ -212,23 +214,30 @@ void RunOptions::flag(CLI::App& app, const char* options, const char* key, const
 
 std::string RunOptions::first_given() const {
     if (!changes_.empty()) { return changes_.begin()->second.option; }
-    return !run_.empty() ? "--config" : !preset_.empty() ? "--preset" : base_lr_ ? "--base-lr" : "";
+    return !run_.empty() ? "--config" : preset_ ? preset_->option : base_lr_ ? "--base-lr" : "";
 }
 
 RunSettings RunOptions::settings() const {
     RunSettings s =
         run_.empty() ? defaults(given("model") ? changes_.at("model").text : "") : RunFolder::read_settings_of(run_);
-    if (!preset_.empty()) {
-        if (given("batch_size")) { parse(changes_.at("batch_size"), s.trainer.batch_size); }
-        const ctnn::TrainerSettings paper = ctnn::lars_paper_recipe(s.trainer.batch_size, preset_ == "lars-bn");
-        s.trainer.optimizer = paper.optimizer;
-        s.trainer.schedule = paper.schedule;
-    }
+    if (preset_) { choose_recipe(s); }
     if (given("optimizer")) { choose_optimizer(s); }
     if (s.whiten && given("whiten")) { std::erase(s.trainer.lr_scales, whitening_stays); }
     apply(s);
     follow(s);
     return s;
+}
+
+/// The LARS paper's, for the batch size that is asked for.
+void RunOptions::choose_recipe(RunSettings& s) const {
+    if (given("batch_size")) { parse(changes_.at("batch_size"), s.trainer.batch_size); }
+    try {
+        const auto paper = ctnn::lars_paper_recipe(s.trainer.batch_size, preset_->text == "lars-bn");
+        s.trainer.optimizer = paper.optimizer;
+        s.trainer.schedule = paper.schedule;
+    } catch (const ctnn::ArgumentError& error) {
+        throw ctnn::ArgumentError(fmt::format("{}: {}", preset_->option, error.what()));
+    }
 }
 
 /// Another kind than there is comes with what this program has for it: its rate, and what decays.
@@ -290,7 +299,7 @@ void RunOptions::follow(RunSettings& s) const {
     }
     if (begins_with_run()) { return; }
     const bool rises = schedule.kind == linear || schedule.kind == cosine || schedule.kind == polynomial;
-    if (!given("warmup_epochs") && rises && preset_.empty()) { schedule.warmup_epochs = schedule.epochs / 5.0; }
+    if (!given("warmup_epochs") && rises && !preset_) { schedule.warmup_epochs = schedule.epochs / 5.0; }
     if (!given("step_size")) { schedule.step_size = std::max(1, (schedule.epochs + 2) / 3); }
 }
 

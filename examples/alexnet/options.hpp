@@ -55,6 +55,7 @@ class RunOptions {
     };
     void add(CLI::App& app, const char* option, const char* key, const char* type, const char* help);
     void flag(CLI::App& app, const char* options, const char* key, const char* help);
+    void choose_recipe(RunSettings& settings) const;
     void choose_optimizer(RunSettings& settings) const;
     void apply(RunSettings& settings) const;
     void follow(RunSettings& settings) const;
@@ -64,7 +65,7 @@ class RunOptions {
     std::string place_;                      // of what is parsed: "", or "FILE: "
     std::map<std::string, Change> changes_;  // by the setting's key
     std::filesystem::path run_;              // whose run.json to begin with
-    std::string preset_;
+    std::optional<Change> preset_;
     std::optional<double> base_lr_;
 };
 

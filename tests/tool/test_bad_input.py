@@ -123,6 +123,7 @@ class Config(ToolTest):
         self.message(b'epochs = "ten"\n', "run.toml: --epochs: found 'ten', expected a number")
         self.message(b'beta1 = 0.8\n', "run.toml: --beta1: no setting of sgd with cross-entropy")
         self.message(b'optimizer = "adamw"\nnesterov = false\n', "run.toml: --no-nesterov: no setting of adamw")
+        self.message(b'preset = "lars"\nbatch-size = 100\n', "run.toml: --preset: the LARS paper has no rate for batches of 100")
         self.message(b"lr = 1\nlr = 2\n", "run.toml: found the key 'lr' twice, expected it once")
         self.message(b"lr = 1\nepochs = 2\n 'lr' = 2\n", "run.toml: found the key 'lr' twice, expected it once")
         self.message(b"augment = true\nepochs = 2\nno-augment = true\n", "found the key 'no-augment' twice")
