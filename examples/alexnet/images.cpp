@@ -129,6 +129,14 @@ void decode_jpeg(Bytes bytes, const std::string& source, ctnn::Image& out) {
         jpeg_mem_src(&jpeg, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
         jpeg_read_header(&jpeg, TRUE);
     }));
+    // Every block of 64 pixels takes a bit or more of Huffman's codes; what is missing, libjpeg would paint grey, for
+    // as long as it takes.
+    if (!jpeg.arith_code && std::uint64_t{jpeg.image_width} * jpeg.image_height / 512 > bytes.size()) {
+        fail(source,
+             fmt::format("a damaged JPEG (of {}x{} pixels in {} bytes)", jpeg.image_width, jpeg.image_height,
+                         bytes.size()),
+             "a whole one");
+    }
     size_image(out, jpeg.image_width, jpeg.image_height, source);
     const bool cmyk = jpeg.jpeg_color_space == JCS_CMYK || jpeg.jpeg_color_space == JCS_YCCK;
     jpeg.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;

@@ -305,12 +305,15 @@ class Folder(IdxTest):
         for name in "train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png":
             self.place(name, good)
         self.run_tool("train", "--epochs", "1", "--dataset", "folder", "--data-dir", "images", "--batch-size", "2", "--out", "good")
+        size = JPEG.index(b"\xff\xc0") + 5
         for name, data, expected in [
             ("cut.png", good[:-30], "found a damaged PNG"),
             ("changed.png", good[:60] + b"xx" + good[62:], "found a damaged PNG"),
             ("huge.png", png(60_000, 60_000, 8, 2, bytes(60_000)), "found 60000x60000 pixels, expected 1 to"),
             ("cut.jpg", JPEG[:-20], "found a damaged JPEG (Premature end of JPEG file)"),
             ("header.jpg", JPEG[:40], "found a damaged JPEG"),
+            ("large.jpg", JPEG[:size] + struct.pack(">HH", 10_000, 20_000) + JPEG[size + 4:],
+             "found a damaged JPEG (of 20000x10000 pixels in"),
             ("short.ppm", b"P6 32 32 255\n" + bytes(3071), "found 3072 bytes behind the header, expected 3073"),
             ("long.pgm", b"P5 32 32 255\n" + bytes(1025), "found 1026 bytes behind the header, expected 1025"),
             ("deep.ppm", b"P6 32 32 65535\n" + bytes(6144), "found the largest value 65535, expected 1 to 255"),
