@@ -157,12 +157,15 @@ class Run {
     void discard_without_steps() const {
         if (!resumed_ && network_->progress().step == 0) { folder_.discard(); }
     }
-    /// While another error is on its way, which says more.
+    /// While another error is on its way, which is told behind it.
     void save_if_possible() {
         try {
             save();
-            say_stopped();
-        } catch (const ctnn::Error&) {}
+        } catch (const ctnn::Error& error) {
+            terminal_.error(fmt::format("{}; the epoch's steps are not saved", error.what()));
+            return;
+        }
+        say_stopped();
     }
     void whiten() {
         const auto* const memory = dynamic_cast<const MemorySource*>(data_.train.get());
