@@ -3896,7 +3896,7 @@ struct Description {
             longest = std::max(longest, info.parameters[static_cast<std::size_t>(i)].name.size());
         }
         if (key.length + 1 + longest > Name::capacity) {
-            info.error << "its tensors' names have more than " << static_cast<int>(Name::capacity)
+            info.error << "names of its tensors have more than " << static_cast<int>(Name::capacity)
                        << " characters; shorten the names of blocks";
         }
         for (std::size_t i = 0; i < size; ++i) {

@@ -1,6 +1,6 @@
 // Names of tensors that would be cut.
-// EXPECT: Linear: its tensors' names have
-// EXPECT: more than 64 characters;
+// EXPECT: Linear: names of its tensors
+// EXPECT: have more than 64 characters;
 // EXPECT: shorten the names of blocks
 #include <ctnn/models/small_alexnet.hpp>
 
