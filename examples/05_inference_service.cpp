@@ -8,6 +8,7 @@
 #include <exception>
 #include <mutex>
 #include <stop_token>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -18,8 +19,9 @@
 using namespace ctnn;
 using Net = SmallAlexNet;
 
-int main() try {
-    constexpr int count = 1000, size = Net::input_shape.size();
+int main(int argc, char** argv) try {
+    const int count = argc > 1 ? std::stoi(argv[1]) : 1000;  // requests
+    constexpr int size = Net::input_shape.size();
     const Model<Net> model{Seed{1}};
     std::vector<float> images(count * size), answers(count * Net::classes);
     std::ranges::generate(images, [random = Random{1, Stream::test}]() mutable { return random.uniform(-2.0f, 2.0f); });

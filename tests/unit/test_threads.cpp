@@ -32,7 +32,7 @@ struct Tiny : Sequential<Input<3, 32, 32>,                                      
 struct Banded : Sequential<Input<3, 48, 48>,                                                            //
                            Conv2d<64, Kernel<3>, Padding<1>>, Tanh, LocalResponseNorm<5>,               //
                            MaxPool2d<Kernel<3>, Stride<2>>,                                             //
-                           Conv2d<512, Kernel<1>>, ReLU, MaxPool2d<Kernel<13>, Stride<1>, Padding<6>>,  //
+                           Conv2d<256, Kernel<1>>, ReLU, MaxPool2d<Kernel<13>, Stride<1>, Padding<6>>,  //
                            MaxPool2d<Kernel<11>, Stride<11>>, Flatten, Linear<10>> {};
 
 /// Parameters, running statistics, logits and input gradient after some steps, and an inference.
@@ -91,6 +91,5 @@ TEST_CASE("1, 2 and 3 threads train a net of narrow maps and long rows to the sa
 }
 
 TEST_CASE("1, 2 and 3 threads train a net whose maps are cut into bands to the same bits") {
-    check_threads<Banded>(1, 2);
-    check_threads<Banded>(2, 2);
+    check_threads<Banded>(2, 1);
 }
