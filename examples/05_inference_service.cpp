@@ -23,7 +23,8 @@ int main(int argc, char** argv) try {
     const int count = argc > 1 ? std::stoi(argv[1]) : 1000;  // requests
     constexpr int size = Net::input_shape.size();
     const Model<Net> model{Seed{1}};
-    std::vector<float> images(count * size), answers(count * Net::classes);
+    const auto samples = static_cast<std::size_t>(count);
+    std::vector<float> images(samples * size), answers(samples * Net::classes);
     std::ranges::generate(images, [random = Random{1, Stream::test}]() mutable { return random.uniform(-2.0f, 2.0f); });
     std::mutex mutex;
     std::condition_variable_any ready;
