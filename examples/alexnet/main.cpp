@@ -33,6 +33,7 @@
 #include "ranks.hpp"
 #include "report.hpp"
 #include "scale.hpp"
+#include "validators.hpp"
 
 namespace alexnet {
 
@@ -128,7 +129,7 @@ int run(int argc, char** argv, Ranks& ranks) {
     train_app
         .add_option("--rank-timeout", request.rank_timeout,
                     "with mpirun: seconds without an answer of other ranks behind which all end (300)")
-        ->check(CLI::Range(1.0, 1e6));
+        ->check(within(1, 1e6));
     train_app.add_flag("--quiet", quiet, "print the end alone");
     add_threads_option(train_app, threads);
 

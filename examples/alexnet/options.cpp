@@ -1,10 +1,9 @@
 #include "options.hpp"
 
 #include <algorithm>
-#include <charconv>
+#include <cstdint>
 #include <set>
 #include <string_view>
-#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -17,6 +16,7 @@
 #include "data.hpp"
 #include "networks.hpp"
 #include "run_folder.hpp"
+#include "validators.hpp"
 
 namespace alexnet {
 
@@ -56,17 +56,6 @@ const ctnn::LrScale whitening_stays = ctnn::freeze("0.weight");
 }  // namespace
 
 bool is_run_json(const std::string& path) { return path.ends_with(".json"); }
-
-CLI::Validator at_least(std::int64_t least, const char* name) {
-    return {[least](const std::string& text) {
-                std::int64_t value = 0;
-                const char* const end = text.data() + text.size();
-                const auto [read, error] = std::from_chars(text.data(), end, value);
-                const bool good = error == std::errc{} && read == end && value >= least;
-                return good ? "" : fmt::format("found {}, expected a whole number from {} on", text, least);
-            },
-            name};
-}
 
 void add_threads_option(CLI::App& command, int& threads) {
     command.add_option("--threads", threads, "threads; they change no result (all cores)")

@@ -1,7 +1,6 @@
 // The options of a new run: names, help, and how they become settings.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -15,9 +14,6 @@
 #include "settings.hpp"
 
 namespace alexnet {
-
-/// A whole number from `least` on. CLI11's own checks answer with the largest double there is, in three hundred digits.
-CLI::Validator at_least(std::int64_t least, const char* name);
 
 /// --threads of a command.
 void add_threads_option(CLI::App& command, int& threads);

@@ -28,6 +28,7 @@
 #include "options.hpp"
 #include "other_file.hpp"
 #include "predictions.hpp"
+#include "validators.hpp"
 
 namespace alexnet {
 

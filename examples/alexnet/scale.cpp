@@ -19,6 +19,7 @@
 #include "networks.hpp"
 #include "options.hpp"
 #include "ranks.hpp"
+#include "validators.hpp"
 
 namespace alexnet {
 
@@ -142,16 +143,6 @@ void scale(const ScaleRequest& request, Terminal& terminal) {
                                     1e3 * seconds, 1e3 * apart, static_cast<double>(request.batch(ranks)) / seconds,
                                     100 * step.seconds / seconds));
     }
-}
-
-/// A number in a range; to CLI11's own check, what is not a number is in every one.
-CLI::Validator within(double least, double most) {
-    return {[least, most](const std::string& text) {
-                double value = 0;
-                const bool good = CLI::detail::lexical_cast(text, value) && value >= least && value <= most;
-                return good ? "" : fmt::format("found {}, expected a number from {} to {}", text, least, most);
-            },
-            fmt::format("FLOAT in [{} - {}]", least, most)};
 }
 
 constexpr const char* examples = R"(Examples:

@@ -92,6 +92,7 @@ class Options(ToolTest):
             (["train", "--limit-test", "-1"], ["--limit-test", "-1"]),
             (["train", "--threads", "0"], ["--threads", "0"]),
             (["train", "--stop-after", "0"], ["--stop-after", "0"]),
+            (["train", "--rank-timeout", "nan"], ["--rank-timeout", "nan", "1 to 1000000"]),
             (["eval"], ["--weights"]),
             (["eval", "--weights", "x", "--batch-size", "0"], ["--batch-size", "0"]),
             (["info", "--model", "resnet"], ["resnet"]),
