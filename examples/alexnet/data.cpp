@@ -138,10 +138,11 @@ ctnn::TrainTest open_idx(const fs::path& directory) {
     return open_mnist(directory, names, {});
 }
 
-std::pair<std::unique_ptr<ImageFolder>, std::unique_ptr<ImageFolder>> image_folders(const fs::path& directory) {
+std::pair<std::unique_ptr<ImageFolder>, std::unique_ptr<ImageFolder>> image_folders(const fs::path& directory,
+                                                                                    const ImageFit& fit) {
     const fs::path test_directory = directory / (is_there(directory / "test") ? "test" : "val");
-    auto train = std::make_unique<ImageFolder>(directory / "train"),
-         test = std::make_unique<ImageFolder>(test_directory);
+    auto train = std::make_unique<ImageFolder>(directory / "train", fit),
+         test = std::make_unique<ImageFolder>(test_directory, fit);
     if (test->class_names() != train->class_names()) {
         throw ctnn::FileError(test_directory.string() +
                               ": found other folders than in train, expected the same classes");
@@ -150,7 +151,7 @@ std::pair<std::unique_ptr<ImageFolder>, std::unique_ptr<ImageFolder>> image_fold
 }
 
 ctnn::TrainTest open_folder(const fs::path& directory, ctnn::Shape shape) {
-    const auto [train, test] = image_folders(directory);
+    const auto [train, test] = image_folders(directory, {shape});
     return {load_images(*train, shape), load_images(*test, shape)};
 }
 
@@ -204,14 +205,15 @@ ctnn::TrainTest open_data(const std::string& dataset, const std::string& data_di
         fmt::format("unknown data set '{}', expected one of {}", dataset, fmt::join(dataset_names, ", ")));
 }
 
-Sources open_sources(const std::string& dataset, const std::string& data_dir, int channels, std::int64_t limit_test) {
+Sources open_sources(const std::string& dataset, const std::string& data_dir, const ImageFit& fit,
+                     std::int64_t limit_test) {
     Sources sources;
     if (dataset == "folder") {
-        std::tie(sources.train, sources.test) = image_folders(data_dir);
+        std::tie(sources.train, sources.test) = image_folders(data_dir, fit);
     } else {
         ctnn::TrainTest data = open_data(dataset, data_dir);
-        sources.train = std::make_unique<MemorySource>(with_channels(std::move(data.train), channels));
-        sources.test = std::make_unique<MemorySource>(with_channels(std::move(data.test), channels));
+        sources.train = std::make_unique<MemorySource>(with_channels(std::move(data.train), fit.input.channels));
+        sources.test = std::make_unique<MemorySource>(with_channels(std::move(data.test), fit.input.channels));
     }
     if (sources.test->size() == 0) {
         throw ctnn::FileError(data_title(dataset, data_dir) + ": found 0 test images, expected some");

@@ -10,6 +10,7 @@
 #include <ctnn/data/dataset.hpp>
 #include <ctnn/data/source.hpp>
 
+#include "images.hpp"
 #include "settings.hpp"
 
 namespace alexnet {
@@ -54,10 +55,10 @@ struct Sources {
     std::unique_ptr<ctnn::ImageSource> train, test;
 };
 
-/// The same sets for a loader, grey pictures as so many equal channels: those of `folder` are decoded when they are
-/// wanted, whatever their sizes. Of the test set the first `limit_test` images, or all where that is 0. Throws as
-/// open_data() does, and FileError where there is nothing to test on.
-Sources open_sources(const std::string& dataset, const std::string& data_dir, int channels,
+/// The same sets for a loader that makes `fit` of them, grey pictures as so many equal channels: those of `folder` are
+/// decoded when they are wanted, whatever their sizes. Of the test set the first `limit_test` images, or all where that
+/// is 0. Throws as open_data() does, and FileError where there is nothing to test on.
+Sources open_sources(const std::string& dataset, const std::string& data_dir, const ImageFit& fit,
                      std::int64_t limit_test = 0);
 
 /// "CIFAR-10 in datasets/cifar10".

@@ -11,8 +11,6 @@
 #include <ctnn/core/error.hpp>
 #include <ctnn/data/transforms.hpp>
 
-#include "images.hpp"
-
 namespace alexnet {
 
 namespace {
@@ -64,7 +62,7 @@ std::vector<fs::path> list_images(const fs::path& folder) {
     return images;
 }
 
-ImageFolder::ImageFolder(const fs::path& root) {
+ImageFolder::ImageFolder(const fs::path& root, const ImageFit& fit) : fit_{fit} {
     const auto folders = sorted_entries<fs::directory_iterator>(root, [](const fs::directory_entry& entry) {
         std::error_code ignored;
         return entry.is_directory(ignored);
@@ -89,6 +87,7 @@ ImageFolder::ImageFolder(const fs::path& root) {
 
 ctnn::ImageView ImageFolder::read(std::size_t i, ctnn::Image& scratch) const {
     read_image(paths_[i], scratch);
+    require_resizable(scratch.shape, fit_, paths_[i].string());
     return scratch.view();
 }
 

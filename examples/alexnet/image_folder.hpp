@@ -9,6 +9,8 @@
 
 #include <ctnn/data/source.hpp>
 
+#include "images.hpp"
+
 namespace alexnet {
 
 /// All files below a folder with an image's name, in the order of their paths; files and folders whose names begin with
@@ -22,17 +24,18 @@ std::vector<std::filesystem::path> list_images(const std::filesystem::path& fold
 class ImageFolder final : public ctnn::ImageSource {
   public:
     /// Throws FileError where there is no such folder, none in it, or one without an image.
-    explicit ImageFolder(const std::filesystem::path& root);
+    ImageFolder(const std::filesystem::path& root, const ImageFit& fit);
 
     [[nodiscard]] std::size_t size() const override { return paths_.size(); }
     [[nodiscard]] std::uint16_t label(std::size_t i) const override { return labels_[i]; }
     [[nodiscard]] const std::vector<std::string>& class_names() const override { return class_names_; }
     [[nodiscard]] const ctnn::Normalization& normalization() const override { return normalization_; }
-    /// 3 planes. Throws FileError that names the file.
+    /// 3 planes. Throws FileError that names the file, also where it cannot be made to fit.
     ctnn::ImageView read(std::size_t i, ctnn::Image& scratch) const override;
     [[nodiscard]] const std::filesystem::path& path(std::size_t i) const { return paths_[i]; }
 
   private:
+    ImageFit fit_;
     std::vector<std::filesystem::path> paths_;
     std::vector<std::uint16_t> labels_;
     std::vector<std::string> class_names_;

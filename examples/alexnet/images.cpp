@@ -28,11 +28,12 @@ using Bytes = std::span<const std::byte>;
     throw ctnn::FileError(fmt::format("{}: found {}, expected {}", source, found, expected));
 }
 
+constexpr std::uint64_t most_pixels = 1u << 28;
+
 /// Gives `out` a size that a header names, before memory is asked for.
 void size_image(ctnn::Image& out, std::uint64_t width, std::uint64_t height, const std::string& source) {
-    constexpr std::uint64_t most = 1u << 28;
-    if (width < 1 || height < 1 || width > most || height > most || width * height > most) {
-        fail(source, fmt::format("{}x{} pixels", width, height), fmt::format("1 to {} in all", most));
+    if (width < 1 || height < 1 || width > most_pixels || height > most_pixels || width * height > most_pixels) {
+        fail(source, fmt::format("{}x{} pixels", width, height), fmt::format("1 to {} in all", most_pixels));
     }
     out.resize({3, static_cast<int>(height), static_cast<int>(width)});
 }
@@ -222,6 +223,16 @@ void decode_image(Bytes bytes, const std::string& source, ctnn::Image& out) {
 
 void read_image(const std::filesystem::path& path, ctnn::Image& out) {
     decode_image(ctnn::read_file(path), path.string(), out);
+}
+
+void require_resizable(ctnn::Shape image, const ImageFit& fit, const std::string& source) {
+    const double side = fit.shorter_side, shorter = std::min(image.height, image.width);
+    const double height = fit.shorter_side > 0 ? side * (image.height / shorter) : fit.input.height;
+    const double width = fit.shorter_side > 0 ? side * (image.width / shorter) : fit.input.width;
+    if (std::max<double>(image.height, height) * width > static_cast<double>(most_pixels)) {
+        fail(source, fmt::format("{}x{} pixels", image.width, image.height),
+             fmt::format("at most {} in all while it is resized", most_pixels));
+    }
 }
 
 std::vector<std::byte> encode_png(const ctnn::ImageView& image) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <ctnn/core/shape.hpp>
 #include <ctnn/data/image.hpp>
 
 namespace alexnet {
@@ -22,6 +23,17 @@ void decode_image(std::span<const std::byte> bytes, const std::string& source, c
 
 /// Reads and decodes a file. Throws FileError.
 void read_image(const std::filesystem::path& path, ctnn::Image& out);
+
+/// How a loader brings images to a network's input: whole, or where that is not 0 to a shorter side, of which the
+/// middle is taken.
+struct ImageFit {
+    ctnn::Shape input;
+    int shorter_side = 0;
+};
+
+/// Throws FileError that names `source` for an image of which the loader, which resizes columns first and then rows,
+/// would make more pixels than a file may have.
+void require_resizable(ctnn::Shape image, const ImageFit& fit, const std::string& source);
 
 /// The bytes of a PNG file, grey or RGB for 1 or 3 channels. Throws ArgumentError for other images.
 std::vector<std::byte> encode_png(const ctnn::ImageView& image);

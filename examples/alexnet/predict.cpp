@@ -15,7 +15,6 @@
 
 #include <ctnn/core/error.hpp>
 #include <ctnn/core/parallel.hpp>
-#include <ctnn/data/transforms.hpp>
 #include <ctnn/io/cifar.hpp>
 #include <ctnn/io/weights.hpp>
 #include <ctnn/train/softmax.hpp>
@@ -62,12 +61,11 @@ struct Request {
 class ImageFiles final : public ctnn::ImageSource {
   public:
     ImageFiles(std::vector<fs::path> paths, std::vector<std::string> class_names, ctnn::Normalization normalization,
-               ctnn::Shape input, int shorter_side)
+               const ImageFit& fit)
         : paths_{std::move(paths)},
           class_names_{std::move(class_names)},
           normalization_{std::move(normalization)},
-          input_{input},
-          shorter_side_{shorter_side},
+          fit_{fit},
           reasons_(paths_.size()) {}
 
     [[nodiscard]] std::size_t size() const override { return paths_.size(); }
@@ -77,7 +75,7 @@ class ImageFiles final : public ctnn::ImageSource {
     ctnn::ImageView read(std::size_t i, ctnn::Image& scratch) const override {
         try {
             read_image(paths_[i], scratch);
-            expect_resizable(paths_[i], scratch.view().shape);
+            require_resizable(scratch.shape, fit_, paths_[i].string());
             return scratch.view();
         } catch (const ctnn::FileError& error) { reasons_[i] = error.what(); } catch (const ctnn::Error& error) {
             reasons_[i] = fmt::format("{}: {}", paths_[i].string(), error.what());
@@ -92,25 +90,10 @@ class ImageFiles final : public ctnn::ImageSource {
     [[nodiscard]] const std::string& reason(std::size_t i) const { return reasons_[i]; }
 
   private:
-    /// What the loader makes of it, columns first and then rows, never has more pixels than a file may have.
-    void expect_resizable(const fs::path& path, ctnn::Shape from) const {
-        constexpr int most = 1 << 28;
-        const double side = shorter_side_, shorter = std::min(from.height, from.width);
-        const double height = shorter_side_ > 0 ? side * (from.height / shorter) : input_.height;
-        const double width = shorter_side_ > 0 ? side * (from.width / shorter) : input_.width;
-        if (std::max<double>(from.height, height) * width > most) {
-            throw ctnn::FileError(fmt::format("{}: found {}x{} pixels, expected at most {} in all while it is resized",
-                                              path.string(), from.width, from.height, most));
-        }
-        // May refuse it for its own reasons.
-        if (shorter_side_ > 0) { static_cast<void>(ctnn::shape_with_shorter_side(from, shorter_side_)); }
-    }
-
     std::vector<fs::path> paths_;
     std::vector<std::string> class_names_;
     ctnn::Normalization normalization_;
-    ctnn::Shape input_;
-    int shorter_side_;
+    ImageFit fit_;
     mutable std::vector<std::string> reasons_;  // each written by the one thread that reads its image
 };
 
@@ -142,7 +125,7 @@ ImageFiles open_images(const Request& request, const NetworkEntry& entry, ctnn::
     return {request.image_dir.empty() ? request.images : list_images(request.image_dir),
             names_of_classes(request, entry, info),
             info.normalization.mean.empty() ? ctnn::imagenet_normalization() : std::move(info.normalization),
-            entry.input, request.shorter_side};
+            {entry.input, request.shorter_side}};
 }
 
 using Writers = std::vector<std::unique_ptr<PredictionWriter>>;

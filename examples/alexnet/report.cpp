@@ -147,7 +147,8 @@ bool complete(RunReport& run, const ReportRequest& request, const ctnn::ImageSou
         const std::string& data_dir = request.data_dir.empty() ? run.settings.data_dir : request.data_dir;
         Sources opened;
         if (test == nullptr) {
-            opened = open_sources(run.settings.dataset, data_dir, run.network->input.channels, run.settings.limit_test);
+            opened = open_sources(run.settings.dataset, data_dir,
+                                  {run.network->input, run.settings.loader.shorter_side}, run.settings.limit_test);
             test = opened.test.get();
         }
         run.test =

@@ -91,7 +91,7 @@ StepTimes measure(const ScaleRequest& request, const NetworkEntry& entry) {
 
     const int steps = request.steps + 2;
     const auto images = static_cast<std::size_t>(steps) * static_cast<std::size_t>(settings.batch_size);
-    const Sources data = open_sources("synthetic", "", entry.input.channels);
+    const Sources data = open_sources("synthetic", "", {entry.input});
     std::vector<std::uint32_t> indices(images);
     for (std::size_t i = 0; i < images; ++i) { indices[i] = static_cast<std::uint32_t>(i % data.train->size()); }
     ctnn::LoaderOptions options{.batch_size = settings.batch_size, .shape = entry.input};

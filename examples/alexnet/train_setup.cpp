@@ -56,7 +56,8 @@ ctnn::LoaderOptions loader_options(const RunSettings& settings, ctnn::Shape shap
 }
 
 Sources open_for(const NetworkEntry& entry, const RunSettings& settings, const std::string& data_dir) {
-    Sources images = open_sources(settings.dataset, data_dir, entry.input.channels, settings.limit_test);
+    Sources images =
+        open_sources(settings.dataset, data_dir, {entry.input, settings.loader.shorter_side}, settings.limit_test);
     const std::string title = data_title(settings.dataset, data_dir);
     require_outputs(entry, *images.train, title);
     require_normalization(images.train->normalization(), entry.input.channels, title);

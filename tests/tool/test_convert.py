@@ -330,6 +330,28 @@ class Folder(IdxTest):
                 self.assertFalse(os.path.exists(self.path("run")))
                 os.remove(self.path("images", "train/b", name))
 
+    def test_one_image_that_cannot_be_resized_is_named(self):
+        """Images that are not too large, but for their shape."""
+        for name in "train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png":
+            self.place(name, png(32, 32, 8, 2, noise(3072)))
+        folder = ["--dataset", "folder", "--data-dir", "images"]
+        self.run_tool("train", *folder, "--epochs", "1", "--batch-size", "2", "--out", "good")
+        train, evaluate = ["train", *folder, "--out", "run"], ["eval", *folder, "--weights", "good/best.safetensors"]
+        for command, part, name, size in [
+            ([*train, "--shorter-side", "32"], "train", "wide.pgm", (262_145, 1)),
+            (train, "train", "high.pgm", (1, 8_388_609)),
+            ([*evaluate, "--shorter-side", "32"], "test", "wide.pgm", (262_145, 1)),
+            (evaluate, "test", "high.pgm", (1, 8_388_609)),
+            (["convert", *folder, "--to-idx", "out"], "test", "high.pgm", (1, 8_388_609)),
+        ]:
+            with self.subTest(command=command, name=name):
+                width, height = size
+                self.place(f"{part}/b/{name}", b"P5 %d %d 255\n" % size + bytes(width * height))
+                self.assertEqual(self.refusal(*command), f"images/{part}/b/{name}: found {width}x{height} pixels, expected at most "
+                                                         "268435456 in all while it is resized")
+                os.remove(self.path("images", part, "b", name))
+        self.assertEqual(sorted(os.listdir(self.folder)), ["good", "images"])
+
     def test_folders_that_are_none(self):
         def message(expected):
             self.assertIn(expected, self.refusal("train", "--dataset", "folder", "--data-dir", "images"))
