@@ -168,6 +168,7 @@ class Together(FaultTest):
         process = self.start(*TINY, "--epochs", "100", "--out", "run")
         self.wait_for(process, lambda: self.rows_of("run") >= 1)
         process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)  # a thread that is writing ends that first
         write(self.path("run", "last.safetensors.tmp1.0"), b"which the other writes")
         before = self.everything()
         for arguments in ["train", "--resume", "run"], [*TINY, "--out", "run"]:

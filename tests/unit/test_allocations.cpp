@@ -103,12 +103,12 @@ void check_step(const TrainerSettings& settings) {
 TEST_CASE("a training step and an inference allocate nothing") {
     TrainerSettings settings;
     settings.optimizer = Sgd{.momentum = 0.9, .nesterov = true, .weight_decay = 5e-4};
-    settings.batch_size = 6;
+    settings.batch_size = 3;
     settings.clip_norm = 1.0;
     check_step(settings);
 
     settings.loss = CrossEntropy{.label_smoothing = 0.1, .class_weights = std::vector<double>(10, 2.0)};
-    settings.micro_batch = 4;
+    settings.micro_batch = 2;
     settings.ema_decay = 0.9;
     settings.skip_nonfinite = 1;
     settings.lr_scales = {freeze("0.weight"), lr_scale("BatchNorm2d.bias", 64)};
