@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <ctnn/core/processor.hpp>
 #include <ctnn/layers/activations.hpp>
 #include <ctnn/layers/batch_norm2d.hpp>
 #include <ctnn/layers/conv2d.hpp>
@@ -26,6 +27,9 @@ struct Net : Sequential<Input<3, 20, 20>,                                       
                         Flatten, Linear<40>, ReLU, Dropout<0.5>, Linear<10>> {};
 
 }  // namespace
+
+// The linker may take for main what of the standard library was compiled here, for another processor.
+[[gnu::constructor(101)]] static void before_everything() { require_processor(); }
 
 Steps CTNN_STEPS(int threads) {
     constexpr int samples = 24;

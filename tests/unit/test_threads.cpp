@@ -83,7 +83,7 @@ void check_threads(int n, int steps) {
 
 }  // namespace
 
-TEST_CASE("1, 2 and 3 threads train SmallAlexNet to the same bits") { check_threads<SmallAlexNet>(7, 2); }
+TEST_CASE("1, 2 and 3 threads train SmallAlexNet to the same bits") { check_threads<SmallAlexNet>(13, 2); }
 
 TEST_CASE("1, 2 and 3 threads train a net of narrow maps and long rows to the same bits") {
     check_threads<Tiny>(1, 1);
