@@ -21,11 +21,12 @@ examples/require_packages.sh tests/run.sh $packages
 mkdir -p build
 : >build/CTestTestfile.cmake
 for preset in $presets; do
-    # Of the tool's networks, half a minute each, those that tests use; the others are checked without making code. Of
-    # two compilers, the second has the unit tests on the single header, one network, and little optimisation, which
-    # Clang takes half of its time for; none in what only has to compile, nor in the unit tests, which must pass in a
-    # debugger too. Readers are fuzzed for a minute each.
-    set -- "-DCTNN_ALEXNET_NETWORKS=small;small_winograd;small100;alexnet32"
+    # Of the tool's networks, half a minute each, those that tests use; the others are checked without making code. Unit
+    # tests and benchmarks have less optimisation than users give them, for time; gradients, training, the program and
+    # the matrix have not. Of two compilers, the second has the unit tests on the single header, one network, and
+    # little optimisation; none in what only has to compile, nor in the unit tests, which must pass in a debugger too.
+    # Readers are fuzzed for a minute each.
+    set -- "-DCTNN_ALEXNET_NETWORKS=small;small_winograd;small100;alexnet32" -DCTNN_UNTIMED_OPTIONS=-O1
     [ "$presets" = " dev clang-dev" ] && [ "$preset" = clang-dev ] &&
         set -- -DCTNN_ALEXNET_NETWORKS=small -DCTNN_TEST_SINGLE_HEADER=ON -DCMAKE_CXX_FLAGS_RELEASE=-O1 \
             -DCTNN_UNTIMED_OPTIONS=-O0

@@ -1,6 +1,7 @@
 // The subcommands behind the command line.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -35,6 +36,7 @@ struct EvalRequest {
     std::string model;  ///< empty: the one that the file names
     std::filesystem::path weights;
     std::string dataset, data_dir;
+    std::int64_t limit_test = 0;  ///< of the test images the first so many; 0 is all
     int batch_size = 250, threads = 1, workers = 1, shorter_side = 0;
     ctnn::EvaluateOptions views{};
     bool half = false;  ///< linear layers' weights in half precision

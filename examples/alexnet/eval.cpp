@@ -15,7 +15,8 @@ namespace alexnet {
 void evaluate(const EvalRequest& request, Terminal& terminal) {
     const ctnn::ModelInfo info = ctnn::load_model_info(request.weights);
     const NetworkEntry& entry = find_network(request.model, request.weights, info);
-    const Sources data = open_sources(request.dataset, request.data_dir, {entry.input, request.shorter_side});
+    const Sources data =
+        open_sources(request.dataset, request.data_dir, {entry.input, request.shorter_side}, request.limit_test);
     const ctnn::ImageSource& images = *data.test;
     const std::string title = data_title(request.dataset, request.data_dir);
     require_same_classes(request.weights, info, images, title);

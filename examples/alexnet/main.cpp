@@ -141,6 +141,8 @@ int run(int argc, char** argv, Ranks& ranks) {
     eval_app.add_option("--dataset", dataset, "the images (cifar10 where it is found, else synthetic)")
         ->check(CLI::IsMember(dataset_names));
     eval_app.add_option("--data-dir", data_dir, data_dir_help);
+    eval_app.add_option("--limit-test", eval.limit_test, "test on this many images only (0: all)")
+        ->check(at_least(0, "NONNEGATIVE"));
     eval_app.add_option("--batch-size", eval.batch_size, "images at a time")
         ->check(at_least(1, "POSITIVE"))
         ->capture_default_str();

@@ -1184,6 +1184,17 @@ class Random {
         return cached_[used_++ % 4];
     }
 
+    /// What as many calls of next() would give, in less time.
+    constexpr void fill(std::span<std::uint32_t> words) {
+        constexpr std::size_t together = 16;
+        for (; !words.empty() && used_ % 4 != 0; words = words.subspan(1)) { words.front() = next(); }
+        for (; words.size() >= 4 * together; words = words.subspan(4 * together), used_ += 4 * together) {
+            const auto found = blocks<together>(used_ / 4);
+            for (std::size_t i = 0; i < 4 * together; ++i) { words[i] = found[i % 4][i / 4]; }
+        }
+        for (std::uint32_t& word : words) { word = next(); }
+    }
+
     /// Uniform in [0, 1).
     constexpr float uniform() { return unit_float(next()); }
     constexpr float uniform(float low, float high) { return low + (high - low) * uniform(); }
@@ -2800,11 +2811,16 @@ inline void draw_figure(Random random, Outline outline, Texture texture, std::sp
     do { colours[2] = random_colour(random, 100, 256); } while (contrast(colours[1], colours[2]) < 180);
     const int noise = 4 + static_cast<int>(random.below(13));  // standard deviation in byte steps
 
+    constexpr std::size_t area = side * side;
     for (std::int32_t y = 0; y < side; ++y) {
         for (std::int32_t x = 0; x < side; ++x) {
             std::array<int, 3> points{};  // how many of the four show each colour
-            for (std::int32_t k = 0; k < 4; ++k) {
-                const std::int32_t dx = 16 * x + 4 + 8 * (k % 2) - centre_x, dy = 16 * y + 4 + 8 * (k / 2) - centre_y;
+            const std::int32_t from_x = 16 * x + 8 - centre_x, from_y = 16 * y + 8 - centre_y;
+            // More than half of the pixels lie outside the circle, by half a pixel at least.
+            const auto near = static_cast<std::int32_t>(radius) + 8;
+            if (from_x * from_x + from_y * from_y > near * near) { points[0] = 4; }
+            for (std::int32_t k = 0; k < 4 && points[0] < 4; ++k) {
+                const std::int32_t dx = from_x - 4 + 8 * (k % 2), dy = from_y - 4 + 8 * (k / 2);
                 if (!inside(outline, figure.u(dx, dy) >> 10, figure.v(dx, dy) >> 10)) {
                     ++points[0];
                     continue;
@@ -2814,17 +2830,27 @@ inline void draw_figure(Random random, Outline outline, Texture texture, std::sp
                 ++points[index % 2 == 0 ? 1 : 2];
             }
             for (std::size_t c = 0; c < 3; ++c) {
-                const int clean =
-                    (points[0] * colours[0][c] + points[1] * colours[1][c] + points[2] * colours[2][c]) / 4;
-                // The sum of four random bytes is nearly normal, with mean 510 and standard deviation 148.
-                const std::uint32_t bits = random.next();
-                const auto sum = static_cast<int>((bits & 255) + (bits >> 8 & 255) + (bits >> 16 & 255) + (bits >> 24));
-                const int value = clean + (sum - 510) * noise / 148;
-                planes[c * side * side + static_cast<std::size_t>(y * side + x)] =
-                    static_cast<std::uint8_t>(value < 0     ? 0
-                                              : value > 255 ? 255
-                                                            : value);
+                planes[c * area + static_cast<std::size_t>(y * side + x)] = static_cast<std::uint8_t>(
+                    (points[0] * colours[0][c] + points[1] * colours[1][c] + points[2] * colours[2][c]) / 4);
             }
+        }
+    }
+
+    // Of each channel of a pixel, pixel by pixel. The sum of four random bytes is nearly normal, with mean 510 and
+    // standard deviation 148.
+    std::array<std::uint32_t, 3 * area> words;
+    random.fill(words);
+    std::array<std::int32_t, 3 * area> noises;
+    for (std::size_t i = 0; i < noises.size(); ++i) {
+        const std::uint32_t bits = words[i];
+        const auto sum =
+            static_cast<std::int32_t>((bits & 255) + (bits >> 8 & 255) + (bits >> 16 & 255) + (bits >> 24));
+        noises[i] = (sum - 510) * noise / 148;
+    }
+    for (std::size_t c = 0; c < 3; ++c) {
+        for (std::size_t i = 0; i < area; ++i) {
+            std::uint8_t& byte = planes[c * area + i];
+            byte = static_cast<std::uint8_t>(std::clamp(byte + noises[3 * i + c], 0, 255));
         }
     }
 }

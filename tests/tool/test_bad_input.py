@@ -9,7 +9,7 @@ import resource
 import struct
 import unittest
 
-from tool import BATCH_BYTES, SHORT, ToolTest, content, safetensors, write
+from tool import BATCH_BYTES, SHORT, TEST, ToolTest, content, safetensors, write
 
 
 class Images(ToolTest):
@@ -95,6 +95,7 @@ class Options(ToolTest):
             (["train", "--rank-timeout", "nan"], ["--rank-timeout", "nan", "1 to 1000000"]),
             (["eval"], ["--weights"]),
             (["eval", "--weights", "x", "--batch-size", "0"], ["--batch-size", "0"]),
+            (["eval", "--weights", "x", "--limit-test", "-1"], ["--limit-test", "-1"]),
             (["info", "--model", "resnet"], ["resnet"]),
         ]:
             with self.subTest(arguments):
@@ -272,7 +273,7 @@ class Numbers(ToolTest):
         for name in "last", "best", "trainer":
             for tensor, values in safetensors.read(self.path("run", f"{name}.safetensors"))[0].items():
                 self.assertTrue(all(map(math.isfinite, values.values())), f"{name}: {tensor}")
-        self.run_tool("eval", "--dataset", "synthetic", "--weights", "run/last.safetensors")
+        self.run_tool("eval", *TEST, "--weights", "run/last.safetensors")
         self.assertRegex(self.refusal(*arguments[:-1], "0.01", "--out", "skipping", "--skip-nonfinite", "3"),
                          r"; skipped before it: 3 in a row$")
 

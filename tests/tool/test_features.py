@@ -4,7 +4,7 @@ import json
 import math
 import unittest
 
-from tool import SHORT, ToolTest, content, safetensors, write
+from tool import SHORT, TEST, ToolTest, content, safetensors, write
 
 FLAT = [*SHORT, "--schedule", "constant"]
 
@@ -95,12 +95,11 @@ class Features(ToolTest):
         self.assertAlmostEqual(split[0]["eval_loss"], without[0]["eval_loss"], delta=1e-3)
 
     def test_the_averaged_model_is_evaluated_and_kept(self):
-        # As many images as eval will take.
-        without, averaged = self.compared("--ema", "0.99", base=[*FLAT, "--limit-test", "0"])
+        without, averaged = self.compared("--ema", "0.99")
         self.assertEqual([row["train_loss"] for row in averaged], [row["train_loss"] for row in without])
         self.assertNotEqual(averaged[-1]["eval_loss"], without[-1]["eval_loss"])
         self.assertNotEqual(self.weights("with"), self.weights("without"))
-        evaluated = self.run_tool("eval", "--weights", "with/last.safetensors", "--dataset", "synthetic")
+        evaluated = self.run_tool("eval", "--weights", "with/last.safetensors", *TEST)
         self.assertIn(f"\nloss {averaged[-1]['eval_loss']:.4f}\n", evaluated)
 
     def test_mixup_changes_what_is_trained_alone(self):

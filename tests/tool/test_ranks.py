@@ -9,7 +9,7 @@ import subprocess
 import time
 import unittest
 
-from tool import BINARY, SHORT, ToolTest, content
+from tool import BINARY, SHORT, TEST, ToolTest, content
 
 ENVIRONMENT = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
                "OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_hwloc_base_binding_policy": "none", "NO_COLOR": "1",
@@ -101,7 +101,7 @@ class Ranks(ToolTest):
         self.assertGreaterEqual(epochs, 2)
         self.assertFalse([name for name in os.listdir(self.path("run")) if ".tmp" in name])
         # What is there is whole, and goes on.
-        self.run_tool("eval", "--weights", "run/last.safetensors", "--dataset", "synthetic")
+        self.run_tool("eval", "--weights", "run/last.safetensors", *TEST)
         self.train(2, "train", "--resume", "run", "--threads", "1", "--no-report", "--stop-after", str(epochs + 2))
         self.assertEqual(self.rows_of("run"), epochs + 2)
         return errors

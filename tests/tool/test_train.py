@@ -7,12 +7,12 @@ import re
 import struct
 import unittest
 
-from tool import BINARY, SHORT, ToolTest, content, safetensors
+from tool import BINARY, SHORT, TEST, ToolTest, content, safetensors
 
 
 class Train(ToolTest):
     def test_a_run_leaves_its_files_and_eval_agrees(self):
-        output = self.run_tool(*SHORT, "--limit-test", "0", "--out", "run", "--seed", "3")
+        output = self.run_tool(*SHORT, "--out", "run", "--seed", "3")
         events, = set(os.listdir(self.path("run"))) - self.files("run").keys() - {"report.html"}
         self.assertRegex(events, r"\Aevents\.out\.tfevents\.\d{10}\.\S+\.\d+\.0\Z")
         self.assertEqual(list(self.files("run")),
@@ -22,7 +22,7 @@ class Train(ToolTest):
         self.assertLess(rows[-1]["train_loss"], rows[0]["train_loss"])
         best = max(rows, key=lambda row: row["eval_accuracy"])  # the first among equals, as the tool has it
         for name, row in ("best", best), ("last", rows[-1]):
-            evaluated = self.run_tool("eval", "--weights", f"run/{name}.safetensors", "--dataset", "synthetic")
+            evaluated = self.run_tool("eval", "--weights", f"run/{name}.safetensors", *TEST)
             self.assertIn(f"\nloss {row['eval_loss']:.4f}\n", evaluated)
             self.assertTrue(evaluated.endswith(f"\naccuracy {100 * row['eval_accuracy']:.2f} %\n"), evaluated)
         # Recalls are of equally many images each, so their mean is the accuracy; training prints the same lines.
@@ -70,7 +70,7 @@ class Train(ToolTest):
 
     def test_eval_with_half_weights(self):
         self.run_tool(*SHORT, "--out", "run", "--epochs", "1")
-        arguments = ["eval", "--weights", "run/last.safetensors", "--dataset", "synthetic"]
+        arguments = ["eval", "--weights", "run/last.safetensors", *TEST]
         loss = {}
         for half in [], ["--half"]:
             output = self.run_tool(*arguments, *half)
@@ -102,8 +102,7 @@ class Train(ToolTest):
         self.assertEqual(metadata["model"], "SmallAlexNet")
         safetensors.write(self.path("bare.safetensors"), tensors)
         self.assertIn("--model", self.refusal("eval", "--dataset", "synthetic", "--weights", "bare.safetensors"))
-        self.assertIn("accuracy", self.run_tool("eval", "--dataset", "synthetic", "--weights", "bare.safetensors",
-                                                "--model", "small"))
+        self.assertIn("accuracy", self.run_tool("eval", *TEST, "--weights", "bare.safetensors", "--model", "small"))
 
 
 class Info(ToolTest):

@@ -22,6 +22,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # A training of a second: few images, but several batches and a last one that is not full.
 SHORT = ["train", "--dataset", "synthetic", "--limit-train", "300", "--limit-test", "200", "--batch-size", "64",
          "--epochs", "3"]
+# What that is tested on, for eval.
+TEST = ["--dataset", "synthetic", "--limit-test", "200"]
 
 
 def content(path):

@@ -136,3 +136,21 @@ TEST_CASE("dirac passes channels on, as torch.nn.init.dirac_ on the first filter
         CHECK(others == d.groups * std::max(0, d.out - d.in) * d.in * d.kernel_y * d.kernel_x);
     }
 }
+
+TEST_CASE("filled words are those of as many calls", "[random]") {
+    for (const std::size_t before : {0, 1, 3, 4}) {
+        for (const std::size_t count : {0, 1, 63, 64, 65, 200}) {
+            ctnn::Random one_by_one{5, ctnn::Stream::test, 6, 7}, filled = one_by_one;
+            for (std::size_t i = 0; i < before; ++i) {
+                one_by_one.next();
+                filled.next();
+            }
+            std::vector<std::uint32_t> words(count), expected(count);
+            for (std::uint32_t& word : expected) { word = one_by_one.next(); }
+            filled.fill(words);
+            CAPTURE(before, count);
+            CHECK(words == expected);
+            CHECK(filled.next() == one_by_one.next());
+        }
+    }
+}
