@@ -138,8 +138,8 @@ TEST_CASE("dirac passes channels on, as torch.nn.init.dirac_ on the first filter
 }
 
 TEST_CASE("filled words are those of as many calls", "[random]") {
-    for (const std::size_t before : {0, 1, 3, 4}) {
-        for (const std::size_t count : {0, 1, 63, 64, 65, 200}) {
+    for (const std::size_t before : {0u, 1u, 3u, 4u}) {
+        for (const std::size_t count : {0u, 1u, 63u, 64u, 65u, 200u}) {
             ctnn::Random one_by_one{5, ctnn::Stream::test, 6, 7}, filled = one_by_one;
             for (std::size_t i = 0; i < before; ++i) {
                 one_by_one.next();
