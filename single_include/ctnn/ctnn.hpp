@@ -2811,7 +2811,7 @@ inline void draw_figure(Random random, Outline outline, Texture texture, std::sp
     do { colours[2] = random_colour(random, 100, 256); } while (contrast(colours[1], colours[2]) < 180);
     const int noise = 4 + static_cast<int>(random.below(13));  // standard deviation in byte steps
 
-    constexpr std::size_t area = side * side;
+    constexpr auto area = static_cast<std::size_t>(side) * side;
     for (std::int32_t y = 0; y < side; ++y) {
         for (std::int32_t x = 0; x < side; ++x) {
             std::array<int, 3> points{};  // how many of the four show each colour
