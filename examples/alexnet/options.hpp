@@ -7,11 +7,13 @@
 #include <string>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
 #include <ctnn/train/evaluate.hpp>
 
 #include "settings.hpp"
+
+namespace CLI {
+class App;
+}
 
 namespace alexnet {
 

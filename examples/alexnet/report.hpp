@@ -9,8 +9,6 @@
 #include <string>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
 #include <ctnn/data/image.hpp>
 #include <ctnn/data/source.hpp>
 #include <ctnn/io/json.hpp>
@@ -20,6 +18,10 @@
 #include "run_folder.hpp"
 #include "settings.hpp"
 #include "terminal.hpp"
+
+namespace CLI {
+class App;
+}
 
 namespace alexnet {
 

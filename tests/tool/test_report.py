@@ -1,6 +1,7 @@
 """The report of a run, read as HTML beside the run's files, and drawn by a browser."""
 
 import json
+import math
 import os
 import random
 import re
@@ -15,6 +16,12 @@ from tool import SHORT, TEST, ToolTest, content, safetensors, write
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SHOWN = 24
+
+
+def duration(seconds):
+    """Minutes and seconds. Half a second is rounded up: rows have tenths, so every tenth sum ends in one."""
+    minutes, seconds = divmod(math.floor(seconds + 0.5), 60)
+    return f"{minutes}:{seconds:02}"
 
 
 def number(text):
@@ -116,7 +123,7 @@ class OneRun(Report):
             self.assertIn(f"\n{line} {figures.pop(name)}\n", evaluated)
         self.assertEqual(figures.pop("Best epoch"), f"{best['epoch']:.0f} of 3")
         seconds = sum(row["seconds"] for row in rows)
-        self.assertEqual(figures.pop("Training time"), f"0:{seconds:02.0f}")
+        self.assertEqual(figures.pop("Training time"), duration(seconds))
         rate = sum(row["seconds"] * row["images_per_second"] for row in rows) / seconds
         self.assertAlmostEqual(float(figures.pop("Images a second")), rate, delta=0.51)
         self.assertEqual(figures, {"Parameters": "387690"})
@@ -452,7 +459,7 @@ class Runs(Report):
             self.assertAlmostEqual(float(row.pop(9)), rate, delta=0.51)
             self.assertEqual(row, [name, "SmallAlexNet", "387690", str(len(rows)), f"{best['epoch']:.0f}",
                                    percent(100 * best["eval_accuracy"]), f"{best['eval_loss']:.4f}", kinds[name],
-                                   percent(100 * best["train_accuracy"]), f"0:{seconds:02.0f}"])
+                                   percent(100 * best["train_accuracy"]), duration(seconds)])
         best, = page.root.one("header").all("tr", "best")
         leader = max(runs, key=lambda name: max(row["eval_accuracy"] for row in runs[name]))
         self.assertEqual(best.one("th").text, leader)
