@@ -47,7 +47,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         os.symlink(ROOT / "tests", "tests")
-        run("train", "--dataset", "synthetic", "--limit-train", "300", "--batch-size", "64", "--epochs", "1", "--out", "run")
+        run("train", "--dataset", "synthetic", "--limit-train", "300", "--limit-test", "200", "--batch-size", "64",
+            "--epochs", "1", "--out", "run")
         shutil.copy("run/best.safetensors", "best.safetensors")
         pathlib.Path("picture.ppm").write_bytes(b"P6 32 32 255\n" + picture.permute(1, 2, 0).contiguous().numpy().tobytes())
 

@@ -25,8 +25,8 @@ class Features(ToolTest):
     def test_a_config_file_sets_options_and_flags_win(self):
         write(self.path("recipe.toml"), b'# a recipe\nlr = 0.02\nbatch-size = 32\nschedule = "cosine"\nnesterov = false\n'
                                         b'optimizer = "sgd"\nlabel-smoothing = 0.25\nlr-scales = "9=0.5,Linear=2@1"\n')
-        self.run_tool("train", "--config", "recipe.toml", "--dataset", "synthetic", "--limit-train", "64", "--epochs", "1",
-                      "--lr", "0.03", "--out", "run")
+        self.run_tool("train", "--config", "recipe.toml", "--dataset", "synthetic", "--limit-train", "64", "--limit-test", "200",
+                      "--epochs", "1", "--lr", "0.03", "--out", "run")
         expected = {"lr": 0.03, "batch_size": 32, "schedule": "cosine", "nesterov": False, "label_smoothing": 0.25,
                     "epochs": 1, "momentum": 0.9}
         found = self.settings("run")
@@ -121,8 +121,9 @@ class Features(ToolTest):
 
     def test_steps_that_are_not_finite_are_skipped(self):
         # The loss of a batch with a picture of the last class overflows.
-        run = ["train", "--dataset", "synthetic", "--limit-train", "160", "--batch-size", "8", "--epochs", "2",
-               "--label-smoothing", "0", "--class-weights", "1,1,1,1,1,1,1,1,1,1.7e308", "--skip-nonfinite", "20"]
+        run = ["train", "--dataset", "synthetic", "--limit-train", "160", "--limit-test", "200", "--batch-size", "8",
+               "--epochs", "2", "--label-smoothing", "0", "--class-weights", "1,1,1,1,1,1,1,1,1,1.7e308",
+               "--skip-nonfinite", "20"]
         output = self.run_tool(*run, "--out", "unbroken")
         rows = self.rows("unbroken")
         skipped = [int(row["skipped"]) for row in rows]
@@ -169,8 +170,8 @@ class Features(ToolTest):
 
     def test_presets_follow_the_batch_size(self):
         for batch, lr in ("512", 2), ("4096", 10):
-            self.run_tool("train", "--preset", "lars", "--dataset", "synthetic", "--limit-train", "32", "--batch-size", batch,
-                          "--micro-batch", "32", "--epochs", "3", "--stop-after", "1", "--out", batch)
+            self.run_tool("train", "--preset", "lars", "--dataset", "synthetic", "--limit-train", "32", "--limit-test", "200",
+                          "--batch-size", batch, "--micro-batch", "32", "--epochs", "3", "--stop-after", "1", "--out", batch)
             found = self.settings(batch)
             self.assertEqual((found["optimizer"], found["lr"], found["schedule"], found["power"]),
                              ("lars", lr, "polynomial", 2))
