@@ -19,7 +19,7 @@ SHOWN = 24
 
 
 def duration(seconds):
-    """Minutes and seconds. Half a second is rounded up: rows have tenths, so every tenth sum ends in one."""
+    """Minutes and seconds. Half a second is rounded up, where Python's formats round to the even one."""
     minutes, seconds = divmod(math.floor(seconds + 0.5), 60)
     return f"{minutes}:{seconds:02}"
 
@@ -474,6 +474,15 @@ class Runs(Report):
             for value, settings in zip(values, (a, c)):
                 self.assertTrue(value == "–" or self.assert_setting(value, settings[key]) is None, key)
                 self.assertEqual(value == "–", settings.get(key, "–") == "–")
+
+        for run, seconds in ("a", ["8.25", "8.25", "8"]), ("b/c", ["3599", "0.5"]):
+            path = self.path(run, "metrics.csv")
+            head, *lines = content(path).decode().splitlines()
+            lines = [f"{line.rpartition(',')[0]},{time}" for line, time in zip(lines, seconds, strict=True)]
+            write(path, "\n".join([head, *lines, ""]).encode())
+        self.run_tool("report", "a", "b/c/")
+        figures, = self.tables(self.page("report.html").root.one("header"))
+        self.assertEqual([row[-1] for row in figures[1:]], ["0:25", "1:00:00"])
 
     def test_equal_names_and_equal_settings(self):
         self.make_images(["cat", "dog"])
