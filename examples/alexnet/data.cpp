@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string_view>
 #include <system_error>
 #include <tuple>
@@ -25,6 +28,10 @@ namespace alexnet {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Always the same pictures: a run's seed changes the training, not what it is measured on.
+constexpr std::size_t synthetic_train = 10'000, synthetic_test = 2'000;
+constexpr std::uint64_t synthetic_seed = 1;
 
 bool is_there(const fs::path& path) {
     std::error_code ignored;
@@ -199,8 +206,7 @@ ctnn::TrainTest open_data(const std::string& dataset, const std::string& data_di
     if (dataset == "fashion-mnist") { return open_fashion_mnist(data_dir); }
     if (dataset == "idx") { return open_idx(data_dir); }
     if (dataset == "folder") { return open_folder(data_dir, shape); }
-    // Always the same pictures: a run's seed changes the training, not what it is measured on.
-    if (dataset == "synthetic") { return ctnn::make_synthetic(10'000, 2'000, 1); }
+    if (dataset == "synthetic") { return ctnn::make_synthetic(synthetic_train, synthetic_test, synthetic_seed); }
     throw ctnn::ArgumentError(
         fmt::format("unknown data set '{}', expected one of {}", dataset, fmt::join(dataset_names, ", ")));
 }
@@ -210,6 +216,11 @@ Sources open_sources(const std::string& dataset, const std::string& data_dir, co
     Sources sources;
     if (dataset == "folder") {
         std::tie(sources.train, sources.test) = image_folders(data_dir, fit);
+    } else if (dataset == "synthetic") {  // drawn when they are wanted
+        using ctnn::SyntheticSource;
+        sources.train =
+            std::make_unique<SyntheticSource>(synthetic_train, synthetic_seed, SyntheticSource::Split::train);
+        sources.test = std::make_unique<SyntheticSource>(synthetic_test, synthetic_seed, SyntheticSource::Split::test);
     } else {
         ctnn::TrainTest data = open_data(dataset, data_dir);
         sources.train = std::make_unique<MemorySource>(with_channels(std::move(data.train), fit.input.channels));
@@ -223,6 +234,19 @@ Sources open_sources(const std::string& dataset, const std::string& data_dir, co
         sources.test = std::make_unique<FirstImages>(std::move(sources.test), limit);
     }
     return sources;
+}
+
+ctnn::Dataset first_images(const ctnn::ImageSource& source, std::size_t count) {
+    const ctnn::Shape shape = source.shape();
+    if (shape == ctnn::Shape{}) { throw ctnn::ArgumentError("--whiten: found a folder, expected images in memory"); }
+    ctnn::Dataset set{shape, {}, {}, source.class_names(), source.normalization()};
+    ctnn::Image scratch;
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::uint8_t* const planes = source.read(i, scratch).data;
+        set.pixels.insert(set.pixels.end(), planes, planes + shape.size());
+        set.labels.push_back(source.label(i));
+    }
+    return set;
 }
 
 std::string data_title(const std::string& dataset, const std::string& data_dir) {

@@ -1,6 +1,7 @@
 // The data sets that the tool knows by name.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -38,7 +39,6 @@ class MemorySource final : public ctnn::ImageSource {
   public:
     explicit MemorySource(ctnn::Dataset data) : data_{std::move(data)} {}
 
-    [[nodiscard]] const ctnn::Dataset& data() const { return data_; }
     [[nodiscard]] std::size_t size() const override { return source_.size(); }
     [[nodiscard]] ctnn::Shape shape() const override { return source_.shape(); }
     [[nodiscard]] std::uint16_t label(std::size_t i) const override { return source_.label(i); }
@@ -60,6 +60,9 @@ struct Sources {
 /// is 0. Throws as open_data() does, and FileError where there is nothing to test on.
 Sources open_sources(const std::string& dataset, const std::string& data_dir, const ImageFit& fit,
                      std::int64_t limit_test = 0);
+
+/// The first images of a source, as a set for --whiten. Throws ArgumentError for those of `folder`, whose sizes differ.
+ctnn::Dataset first_images(const ctnn::ImageSource& source, std::size_t count);
 
 /// "CIFAR-10 in datasets/cifar10".
 std::string data_title(const std::string& dataset, const std::string& data_dir);

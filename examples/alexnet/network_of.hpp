@@ -65,14 +65,14 @@ class NetworkOf final : public TrainedNetwork {
     }
     void require_finite() const override { trainer_.require_finite(); }
 
-    void whiten(const ctnn::Dataset& images, std::size_t count) override {
+    void whiten(const ctnn::Dataset& images) override {
         const ctnn::LayerInfo& first = Net::description.layers[0];
         if (first.kind != ctnn::LayerKind::conv2d || first.window.y.extent != first.window.x.extent) {
             throw ctnn::ArgumentError("--whiten: this network does not begin with a convolution by a square kernel");
         }
         const ctnn::ParameterSlot& slot = ctnn::ParameterLayout<Net>::slots[0];
         std::vector<float> filters(static_cast<std::size_t>(slot.spec.dims.count()));
-        ctnn::fill_whitening_filters(ctnn::patch_whitening(images, first.window.y.extent, count), filters);
+        ctnn::fill_whitening_filters(ctnn::patch_whitening(images, first.window.y.extent, images.size()), filters);
         std::size_t next = 0;
         slot.spec.dims.for_canonical(
             [&](std::int64_t at) { model_.parameters().data()[slot.offset + at] = filters[next++]; });

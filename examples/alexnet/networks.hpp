@@ -53,9 +53,9 @@ class TrainedNetwork {
     /// Throws NumericError.
     virtual void require_finite() const = 0;
 
-    /// Fills the first convolution with filters that whiten patches of the first `count` images. Throws ArgumentError
+    /// Fills the first convolution with filters that whiten patches of these images. Throws ArgumentError
     /// where the network begins otherwise.
-    virtual void whiten(const ctnn::Dataset& images, std::size_t count) = 0;
+    virtual void whiten(const ctnn::Dataset& images) = 0;
 
     virtual void save_weights(const std::filesystem::path& path, const ctnn::ModelInfo& info) const = 0;
     virtual void save_state(const std::filesystem::path& path, const ctnn::SafetensorsMetadata& further) const = 0;

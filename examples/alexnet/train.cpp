@@ -168,11 +168,9 @@ class Run {
         say_stopped();
     }
     void whiten() {
-        const auto* const memory = dynamic_cast<const MemorySource*>(data_.train.get());
-        if (memory == nullptr) { throw ctnn::ArgumentError("--whiten: found a folder, expected images in memory"); }
         // Those that train come first in the set; so many of them say what patches look like (Jordan 2024,
         // section 3.2).
-        network_->whiten(memory->data(), std::min<std::size_t>(parts_.first.size(), 5000));
+        network_->whiten(first_images(*data_.train, std::min<std::size_t>(parts_.first.size(), 5000)));
     }
     [[nodiscard]] bool stops_early() const {
         std::vector<double> scores;

@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 #include <numeric>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -132,6 +133,36 @@ TEST_CASE("the bytes of the synthetic set are the same on every machine", "[data
     std::uint64_t hash = 0xCBF29CE484222325u;  // FNV-1a
     for (const std::uint8_t byte : set.train.pixels) { hash = (hash ^ byte) * 0x100000001B3u; }
     CHECK(hash == 0xC299C1074934A700u);
+}
+
+TEST_CASE("a synthetic source draws what is read of the synthetic set", "[data][synthetic]") {
+    using Split = ctnn::SyntheticSource::Split;
+    const auto set = ctnn::make_synthetic(70, 37, 5);
+    const ctnn::SyntheticSource train{70, 5, Split::train}, test{37, 5, Split::test};
+    const auto same = [](const ctnn::SyntheticSource& source, const ctnn::Dataset& data) {
+        CHECK(source.size() == data.size());
+        CHECK(source.shape() == data.shape);
+        CHECK(source.class_names() == data.class_names);
+        CHECK(source.normalization().mean == data.normalization.mean);
+        CHECK(source.normalization().std == data.normalization.std);
+        // By threads that want the same images at once, the last ones first.
+        std::vector<int> right(3);
+        std::vector<std::thread> threads;
+        for (int& count : right) {
+            threads.emplace_back([&] {
+                ctnn::Image scratch;
+                for (std::size_t i = data.size(); i-- > 0;) {
+                    count += source.label(i) == data.labels[i] &&
+                             std::ranges::equal(data.image(i),
+                                                std::span{source.read(i, scratch).data, data.image(i).size()});
+                }
+            });
+        }
+        for (std::thread& thread : threads) { thread.join(); }
+        CHECK(right == std::vector<int>(3, static_cast<int>(data.size())));
+    };
+    same(train, set.train);
+    same(test, set.test);
 }
 
 TEST_CASE("the synthetic set is balanced, and its normalisation fits it", "[data][synthetic]") {

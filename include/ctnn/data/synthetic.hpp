@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <memory>
+#include <mutex>
 #include <numbers>
 #include <span>
 #include <string>
@@ -17,6 +19,8 @@
 #include <ctnn/core/parallel.hpp>
 #include <ctnn/core/random.hpp>
 #include <ctnn/data/dataset.hpp>
+#include <ctnn/data/image.hpp>
+#include <ctnn/data/source.hpp>
 
 namespace ctnn::inline CTNN_ISA {
 
@@ -126,23 +130,39 @@ inline void draw_figure(Random random, Outline outline, Texture texture, std::sp
     }
 }
 
-inline Dataset draw_figures(std::size_t count, std::uint64_t seed, std::uint64_t split) {
+/// All but the images of a set of so many.
+inline Dataset figure_labels(std::size_t count) {
+    if (count > 0xFFFF'FFFFu) {
+        raise<ArgumentError>({"synthetic set: ", count, " samples, expected fewer than 2^32"});
+    }
     Dataset set{.shape = {3, 32, 32},
-                .pixels = std::vector<std::uint8_t>(count * 3 * 32 * 32),
                 .labels = std::vector<std::uint16_t>(count),
                 .class_names = {"striped disc", "striped square", "striped triangle", "striped ring", "striped cross",
                                 "checked disc", "checked square", "checked triangle", "checked ring", "checked cross"},
                 .normalization = {{0.32f, 0.32f, 0.32f}, {0.25f, 0.25f, 0.25f}}};
-    constexpr std::size_t chunk = 64, size = std::size_t{3} * 32 * 32;
+    for (std::size_t i = 0; i < count; ++i) { set.labels[i] = static_cast<std::uint16_t>(i % 10); }
+    return set;
+}
+
+constexpr std::size_t figure_bytes = std::size_t{3} * 32 * 32;
+
+/// Draws samples `first`, `first` + 1, … of split 0, for training, or 1, as many as there is room for.
+inline void draw_figures(std::uint64_t seed, std::uint64_t split, std::size_t first, std::span<std::uint8_t> pixels) {
+    for (std::size_t i = first; !pixels.empty(); ++i, pixels = pixels.subspan(figure_bytes)) {
+        draw_figure(Random{seed, Stream::synthetic, split, static_cast<std::uint32_t>(i)}, static_cast<Outline>(i % 5),
+                    static_cast<Texture>(i % 10 / 5), pixels.first(figure_bytes));
+    }
+}
+
+inline Dataset synthetic_set(std::size_t count, std::uint64_t seed, std::uint64_t split) {
+    Dataset set = figure_labels(count);
+    set.pixels.resize(count * figure_bytes);
+    constexpr std::size_t chunk = 64;
     parallel_for(static_cast<int>((count + chunk - 1) / chunk), default_threads(), [&](int c, int) {
         const std::size_t first = static_cast<std::size_t>(c) * chunk;
-        for (std::size_t i = first; i < std::min(first + chunk, count); ++i) {
-            const std::size_t label = i % 10;
-            set.labels[i] = static_cast<std::uint16_t>(label);
-            draw_figure(Random{seed, Stream::synthetic, split, static_cast<std::uint32_t>(i)},
-                        static_cast<Outline>(label % 5), static_cast<Texture>(label / 5),
-                        std::span{set.pixels}.subspan(i * size, size));
-        }
+        draw_figures(
+            seed, split, first,
+            std::span{set.pixels}.subspan(first * figure_bytes, std::min(chunk, count - first) * figure_bytes));
     });
     return set;
 }
@@ -154,12 +174,48 @@ inline Dataset draw_figures(std::size_t count, std::uint64_t seed, std::uint64_t
 /// classes apart, while a small convolutional network does. Sample i has label i mod 10 and depends on (seed, split, i)
 /// alone: a longer set begins with the shorter one. Throws ArgumentError from 2^32 samples on.
 inline TrainTest make_synthetic(std::size_t train, std::size_t test, std::uint64_t seed) {
-    for (const std::size_t count : {train, test}) {
-        if (count > 0xFFFF'FFFFu) {
-            raise<ArgumentError>({"synthetic set: ", count, " samples, expected fewer than 2^32"});
-        }
-    }
-    return {detail::draw_figures(train, seed, 0), detail::draw_figures(test, seed, 1)};
+    return {detail::synthetic_set(train, seed, 0), detail::synthetic_set(test, seed, 1)};
 }
+
+/// One of make_synthetic()'s two sets as a source, whose images are drawn when they are first read: what reads a few of
+/// many need not wait for all. Throws as make_synthetic() does.
+class SyntheticSource final : public ImageSource {
+  public:
+    enum class Split { train, test };
+
+    SyntheticSource(std::size_t size, std::uint64_t seed, Split split)
+        : set_{detail::figure_labels(size)},
+          seed_{seed},
+          split_{split},
+          pixels_{std::make_unique_for_overwrite<std::uint8_t[]>(size * detail::figure_bytes)},
+          drawn_{std::make_unique<std::once_flag[]>((size + chunk - 1) / chunk)} {}
+
+    [[nodiscard]] std::size_t size() const override { return set_.size(); }
+    [[nodiscard]] Shape shape() const override { return set_.shape; }
+    [[nodiscard]] std::uint16_t label(std::size_t i) const override { return set_.labels[i]; }
+    [[nodiscard]] const std::vector<std::string>& class_names() const override { return set_.class_names; }
+    [[nodiscard]] const Normalization& normalization() const override { return set_.normalization; }
+    ImageView read(std::size_t i, Image& /*scratch*/) const override {
+        std::call_once(drawn_[i / chunk], [&] {
+            const std::size_t first = i / chunk * chunk;
+            detail::draw_figures(seed_, static_cast<std::uint64_t>(split_), first,
+                                 images(first, std::min(chunk, size() - first)));
+        });
+        return {images(i, 1), set_.shape};
+    }
+
+  private:
+    static constexpr std::size_t chunk = 16;
+
+    [[nodiscard]] std::span<std::uint8_t> images(std::size_t first, std::size_t count) const {
+        return {pixels_.get() + first * detail::figure_bytes, count * detail::figure_bytes};
+    }
+
+    Dataset set_;  // without pixels
+    std::uint64_t seed_;
+    Split split_;
+    std::unique_ptr<std::uint8_t[]> pixels_;
+    std::unique_ptr<std::once_flag[]> drawn_;
+};
 
 }  // namespace ctnn::inline CTNN_ISA
