@@ -69,14 +69,14 @@ Json::Array stage_figures(const NetworkSteps& network) {
     return figures;
 }
 
-struct Figure {
+struct StepFigure {
     Times times;
     double peak = 0.0;  ///< GFLOP/s of the fastest burst of multiply-adds, in turn with the pass: clocks change
 };
 
 /// One pass and bursts of multiply-adds in turn.
-Figure measure(NetworkSteps& network, Pass pass, const Options& options, Limits& limits) {
-    Figure figure;
+StepFigure measure(NetworkSteps& network, Pass pass, const Options& options, Limits& limits) {
+    StepFigure figure;
     limits.measure_memory();
     repeat(options, [&](bool warm) {
         for (int i = 0; i < 4; ++i) { figure.peak = std::max(figure.peak, limits.burst()); }

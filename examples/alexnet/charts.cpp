@@ -14,8 +14,11 @@ namespace alexnet {
 
 namespace {
 
-// In units of the picture: all of it, and the field within the axes.
-constexpr double width = 560, height = 286, left = 58, right = 546, top = 12, bottom = 240;
+// In units of the picture.
+constexpr double picture_width = 560, picture_height = 286;
+namespace field {  // within the axes
+constexpr double left = 58, right = 546, top = 12, bottom = 240;
+}
 
 /// From a round number to a round number.
 struct Axis {
@@ -85,16 +88,16 @@ void add_axes(std::string& out, const Axis& x, const Axis& y, std::string_view x
     };
     for (int i = 0; i < y.ticks(); ++i) {
         const double at = y.at(y.tick(i));
-        out += fmt::format("<path class=\"grid\" d=\"M{} {:.1f}H{}\"/>\n", left, at, right);
-        text(left - 8, at + 4, "ty", y.label(i));
+        out += fmt::format("<path class=\"grid\" d=\"M{} {:.1f}H{}\"/>\n", field::left, at, field::right);
+        text(field::left - 8, at + 4, "ty", y.label(i));
     }
     for (int i = 0; i < x.ticks(); ++i) {
         const double at = x.at(x.tick(i));
-        out += fmt::format("<path class=\"axis\" d=\"M{:.1f} {}v5\"/>\n", at, bottom);
-        text(at, bottom + 19, "tx", x.label(i));
+        out += fmt::format("<path class=\"axis\" d=\"M{:.1f} {}v5\"/>\n", at, field::bottom);
+        text(at, field::bottom + 19, "tx", x.label(i));
     }
-    out += fmt::format("<path class=\"axis\" d=\"M{} {}H{}\"/>\n", left, bottom, right);
-    text((left + right) / 2, height - 6, "tx name", x_name);
+    out += fmt::format("<path class=\"axis\" d=\"M{} {}H{}\"/>\n", field::left, field::bottom, field::right);
+    text((field::left + field::right) / 2, picture_height - 6, "tx name", x_name);
 }
 
 /// Of a series with a point at least.
@@ -135,8 +138,8 @@ std::string html_swatch(std::size_t look, bool dashed) {
 
 std::string html_chart(const Chart& chart) {
     Axis x = axis_of(chart, &Series::x, 8, {0}), y = axis_of(chart, &Series::y, 5);
-    x.from = left, x.to = right;
-    y.from = bottom, y.to = top;
+    x.from = field::left, x.to = field::right;
+    y.from = field::bottom, y.to = field::top;
     std::string out = fmt::format("<figure class=\"chart\"><figcaption>{}</figcaption>\n", escape_html(chart.title));
     if (chart.series.size() > 1) {
         // Lines of one look belong together: a run's training and test.
@@ -147,7 +150,7 @@ std::string html_chart(const Chart& chart) {
         }
         out += "</ul>\n";
     }
-    out += fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">\n", width, height,
+    out += fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">\n", picture_width, picture_height,
                        escape_html(chart.title));
     add_axes(out, x, y, chart.x_name);
     for (const Series& series : chart.series) { add_series(out, chart, series, x, y); }

@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* examples = R"(Examples:
+constexpr const char* convert_examples = R"(Examples:
   alexnet convert --dataset cifar10 --data-dir datasets/cifar10 --to-idx datasets/idx
   alexnet convert --weights runs/alexnet32-cifar10/best.safetensors --to-hex alexnet_weights --numbered
   alexnet convert --from-hex alexnet_weights --to-weights alexnet32.safetensors --model alexnet32
@@ -36,7 +36,7 @@ file per tensor, whose names are PyTorch's or, with --numbered, conv1_kernel, co
 is taken wherever a safetensors file is, without being read first; it is for this version of alexnet alone, so keep the
 other one, or get it back by --weights alexnet32.native --to-weights alexnet32.safetensors.)";
 
-struct Request {
+struct ConvertRequest {
     std::string dataset, data_dir, model;
     fs::path weights, to_idx, to_hex, from_hex, to_weights, to_native;
     bool numbered = false;
@@ -48,7 +48,7 @@ void write_batch(const fs::path& directory, const std::string& name, const ctnn:
     ctnn::write_idx_images(directory / (name + "_images.idx"), directory / (name + "_labels.idx"), set, first, count);
 }
 
-void to_idx(const Request& request, Terminal& terminal) {
+void to_idx(const ConvertRequest& request, Terminal& terminal) {
     const std::string data_dir = request.data_dir.empty() ? default_data_dir(request.dataset) : request.data_dir;
     const ctnn::TrainTest data = open_data(request.dataset, data_dir);
     const fs::path& directory = request.to_idx;
@@ -82,7 +82,7 @@ void to_idx(const Request& request, Terminal& terminal) {
                                 data.test.size(), directory.string()));
 }
 
-void to_hex(const Request& request, Terminal& terminal) {
+void to_hex(const ConvertRequest& request, Terminal& terminal) {
     const NetworkEntry& entry = find_network(request.model, request.weights, ctnn::load_model_info(request.weights));
     entry.conversions.to_hex(request.weights, request.to_hex,
                              request.numbered ? ctnn::HexNames::numbered : ctnn::HexNames::parameters);
@@ -90,14 +90,14 @@ void to_hex(const Request& request, Terminal& terminal) {
         fmt::format("{} of {} in hex files in {}", entry.type, request.weights.string(), request.to_hex.string()));
 }
 
-void from_hex(const Request& request, Terminal& terminal) {
+void from_hex(const ConvertRequest& request, Terminal& terminal) {
     const NetworkEntry& entry = find_network(request.model);
     entry.conversions.from_hex(request.from_hex, request.to_weights, {std::string{entry.type}, {}, {}});
     terminal.result(fmt::format("{} of {} in {}", entry.type, request.from_hex.string(), request.to_weights.string()));
 }
 
 /// Between safetensors and native files.
-void copy(const Request& request, Terminal& terminal) {
+void copy(const ConvertRequest& request, Terminal& terminal) {
     const NetworkEntry& entry = find_network(request.model, request.weights, ctnn::load_model_info(request.weights));
     const bool native = !request.to_native.empty();
     const fs::path& to = native ? request.to_native : request.to_weights;
@@ -105,7 +105,7 @@ void copy(const Request& request, Terminal& terminal) {
     terminal.result(fmt::format("{} of {} in {}", entry.type, request.weights.string(), to.string()));
 }
 
-void convert(const Request& request, Terminal& terminal) {
+void convert(const ConvertRequest& request, Terminal& terminal) {
     if (!request.to_idx.empty()) { return to_idx(request, terminal); }
     if (!request.from_hex.empty()) { return from_hex(request, terminal); }
     if (request.weights.empty()) { throw ctnn::ArgumentError("--to-weights requires --weights or --from-hex"); }
@@ -117,9 +117,9 @@ void convert(const Request& request, Terminal& terminal) {
 std::function<bool(Terminal&)> add_convert_command(CLI::App& app) {
     CLI::App& command =
         *app.add_subcommand("convert", "Turns data sets into IDX files, weights into hex or native files and back.");
-    command.footer(examples);
-    const auto request = std::make_shared<Request>();
-    Request& r = *request;
+    command.footer(convert_examples);
+    const auto request = std::make_shared<ConvertRequest>();
+    ConvertRequest& r = *request;
     CLI::App& goals = *command.add_option_group("Output", "what to write; one of them");
     CLI::Option* const idx = goals.add_option("--to-idx", r.to_idx, "a new folder for IDX files");
     CLI::Option* const hex = goals.add_option("--to-hex", r.to_hex, "a folder for hex files of weights");

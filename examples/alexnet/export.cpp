@@ -19,13 +19,13 @@ namespace alexnet {
 
 namespace {
 
-constexpr const char* examples = R"(Examples:
+constexpr const char* export_examples = R"(Examples:
   alexnet export --weights runs/small-cifar10/best.safetensors --header small.hpp --name small
 
 A program that includes small.hpp and <ctnn/ctnn.hpp> has the model as small::view<ctnn::SmallAlexNet>(), and
 small::mean, small::standard_deviation and small::class_names. It reads no file.)";
 
-struct Request {
+struct ExportRequest {
     std::filesystem::path weights, header;
     std::string model, name = "weights";
 };
@@ -58,8 +58,8 @@ void require_no_keyword(const std::string& name) {
 
 std::function<bool(Terminal&)> add_export_command(CLI::App& app) {
     CLI::App& command = *app.add_subcommand("export", "Writes weights as a C++ header.");
-    command.footer(examples);
-    const auto request = std::make_shared<Request>();
+    command.footer(export_examples);
+    const auto request = std::make_shared<ExportRequest>();
     command.add_option("--weights", request->weights, "a safetensors or native file")->required();
     command.add_option("--header", request->header, "the header to write")->required();
     command.add_option("--model", request->model, "the network (as the file says)");

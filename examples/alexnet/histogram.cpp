@@ -15,7 +15,7 @@ namespace alexnet {
 namespace {
 
 constexpr double first_limit = 1e-12, end_of_limits = 1e20, growth = 1.1;
-constexpr double most = std::numeric_limits<double>::max();
+constexpr double outer_limit = std::numeric_limits<double>::max();
 
 constexpr std::size_t finite_limits = [] {
     std::size_t n = 0;
@@ -40,7 +40,7 @@ struct Cell {
 };
 constexpr int cell_shift = 23 - 4;
 
-constexpr std::array<Cell, 1u << (31 - cell_shift)> cells = [] {
+constexpr std::array<Cell, 1u << (31 - cell_shift)> cell_table = [] {
     // The smallest float that is not below a limit; floats that are not negative are in the order of their bits.
     const auto bits_of = [](double limit) {
         const auto rounded = static_cast<float>(limit);
@@ -66,7 +66,7 @@ constexpr std::size_t bucket_count = 2 * (finite_limits + 1);
 double limit_of(std::size_t i) {
     if (i < finite_limits) { return -positive_limits[finite_limits - 1 - i]; }
     if (i == finite_limits) { return 0; }
-    return i + 1 < bucket_count ? positive_limits[i - finite_limits - 1] : most;
+    return i + 1 < bucket_count ? positive_limits[i - finite_limits - 1] : outer_limit;
 }
 
 using Counts = std::array<std::uint32_t, bucket_count>;
@@ -88,7 +88,7 @@ struct Sums {
 };
 
 /// One pass: sums in as many lanes as a block has elements, which the compiler makes vectors, then each one's bucket.
-Sums count(std::span<const float> values, Counts& counts) {
+Sums count_values(std::span<const float> values, Counts& counts) {
     std::array<double, lanes> sum{}, squares{};
     std::array<float, lanes> low, high;
     std::array<std::int32_t, lanes> zeros{};
@@ -108,7 +108,7 @@ Sums count(std::span<const float> values, Counts& counts) {
         }
         for (std::size_t k = 0; k < lanes; ++k) {
             const std::uint32_t magnitude = std::bit_cast<std::uint32_t>(x[k]) & 0x7FFFFFFFu;
-            const Cell& cell = cells[magnitude >> cell_shift];
+            const Cell& cell = cell_table[magnitude >> cell_shift];
             const std::size_t i = cell.below + (magnitude >= cell.next ? 1u : 0u);
             ++counts[x[k] < 0 ? finite_limits - i : finite_limits + 1 + i];
         }
@@ -126,8 +126,8 @@ Histogram histogram_of(std::span<const float> stored, std::int64_t padding, int 
     std::vector<Counts> counts(static_cast<std::size_t>(threads));
     ctnn::parallel_for(static_cast<int>(parts.size()), threads, [&](int part, int thread) {
         const std::size_t begin = static_cast<std::size_t>(part) * chunk;
-        parts[static_cast<std::size_t>(part)] = count(stored.subspan(begin, std::min(chunk, stored.size() - begin)),
-                                                      counts[static_cast<std::size_t>(thread)]);
+        parts[static_cast<std::size_t>(part)] = count_values(
+            stored.subspan(begin, std::min(chunk, stored.size() - begin)), counts[static_cast<std::size_t>(thread)]);
     });
     Sums all;
     for (const Sums& part : parts) { all.add(part); }
@@ -143,7 +143,7 @@ Histogram histogram_of(std::span<const float> stored, std::int64_t padding, int 
                 histogram.limits.push_back(limit);
                 histogram.counts.push_back(static_cast<double>(n));
             };
-            if (empty) { add(i == 0 ? -most : limit_of(i - 1), 0); }
+            if (empty) { add(i == 0 ? -outer_limit : limit_of(i - 1), 0); }
             add(limit_of(i), values);
             histogram.count += values;
         }

@@ -45,7 +45,7 @@ std::vector<std::string> model_names() {
     return names;
 }
 
-constexpr const char* examples = R"(Examples:
+constexpr const char* program_examples = R"(Examples:
   alexnet train                                    ten epochs of SmallAlexNet
   alexnet train --resume runs/small-cifar10        go on with a run that was stopped
   alexnet eval --weights runs/small-cifar10/best.safetensors
@@ -99,7 +99,7 @@ int run(int argc, char** argv, Ranks& ranks) {
     CLI::App app{"Trains, evaluates, uses and describes the AlexNet family.", "alexnet"};
     app.require_subcommand(0, 1);
     app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-    app.footer(examples);
+    app.footer(program_examples);
     app.set_version_flag("--version", std::to_string(ctnn::version.major) + "." + std::to_string(ctnn::version.minor) +
                                           "." + std::to_string(ctnn::version.patch));
     bool quiet = false;

@@ -23,8 +23,8 @@ namespace alexnet {
 
 namespace {
 
-constexpr const char* number = "NUMBER";
-constexpr const char* count = "COUNT";
+constexpr const char* a_number = "NUMBER";
+constexpr const char* a_count = "COUNT";
 
 /// The defaults of a network.
 RunSettings defaults(const std::string& model) {
@@ -88,88 +88,88 @@ RunOptions::RunOptions(CLI::App& app) : app_{app} {
     app.get_option("--model")->check(CLI::IsMember(models));
     add(app, "--dataset", "dataset", "NAME", "the images (cifar10 where it is found, else synthetic)");
     app.get_option("--dataset")->check(CLI::IsMember(dataset_names));
-    add(app, "--epochs", "epochs", count, "epochs; also the schedule's length (10)");
-    add(app, "--batch-size", "batch_size", count, "images in a step (128; 16 of 224 pixels and more)");
-    add(app, "--micro-batch", "micro_batch", count, "images in a pass, several of which make a step (0: all)");
-    add(app, "--seed", "seed", count, "of weights, order, augmentation and dropout (42)");
-    add(app, "--val-size", "val_size", count, "training images held out for validation, the last ones (0)");
+    add(app, "--epochs", "epochs", a_count, "epochs; also the schedule's length (10)");
+    add(app, "--batch-size", "batch_size", a_count, "images in a step (128; 16 of 224 pixels and more)");
+    add(app, "--micro-batch", "micro_batch", a_count, "images in a pass, several of which make a step (0: all)");
+    add(app, "--seed", "seed", a_count, "of weights, order, augmentation and dropout (42)");
+    add(app, "--val-size", "val_size", a_count, "training images held out for validation, the last ones (0)");
     app.get_option("--val-size")->check(at_least(0, "NONNEGATIVE"));
-    add(app, "--limit-train", "limit_train", count, "train on this many images only (0: all)");
+    add(app, "--limit-train", "limit_train", a_count, "train on this many images only (0: all)");
     app.get_option("--limit-train")->check(at_least(0, "NONNEGATIVE"));
-    add(app, "--limit-test", "limit_test", count, "test on this many images only (0: all)");
+    add(app, "--limit-test", "limit_test", a_count, "test on this many images only (0: all)");
     app.get_option("--limit-test")->check(at_least(0, "NONNEGATIVE"));
-    add(app, "--patience", "patience", count, "stop behind this many epochs without a better one (0: never)");
+    add(app, "--patience", "patience", a_count, "stop behind this many epochs without a better one (0: never)");
     app.get_option("--patience")->check(at_least(0, "NONNEGATIVE"));
-    add(app, "--ema", "ema_decay", number,
+    add(app, "--ema", "ema_decay", a_number,
         "evaluate and keep a moving average of the weights, by this decay (0: none)");
-    add(app, "--ema-every", "ema_every", count, "steps between its updates (1)");
+    add(app, "--ema-every", "ema_every", a_count, "steps between its updates (1)");
     flag(app, "--test-flip", "test_flip", "evaluate images and their mirror images together (off)");
-    add(app, "--test-shift", "test_shift", count, "evaluate images moved by this many pixels, too (0: off)");
+    add(app, "--test-shift", "test_shift", a_count, "evaluate images moved by this many pixels, too (0: off)");
     app.get_option("--test-shift")->check(at_least(0, "NONNEGATIVE"));
     flag(app, "--whiten", "whiten", "whiten patches in the first convolution, which is then frozen (off)");
 
     group_ = "Augmentation";
     flag(app, "--augment,!--no-augment", "augment", "random crops and flips (on)");
-    add(app, "--crop-padding", "crop_padding", count, "pixels around the image that crops may show (4)");
+    add(app, "--crop-padding", "crop_padding", a_count, "pixels around the image that crops may show (4)");
     flag(app, "--flip,!--no-flip", "flip", "horizontal flips (on)");
     flag(app, "--alternate-flips", "alternate_flips", "flips that alternate by epoch instead of random ones (off)");
     flag(app, "--reflect-border", "reflect_border", "the padding mirrors the image instead of being black (off)");
     flag(app, "--random-resized-crop", "random_resized_crop", "crops of random size and aspect instead (off)");
-    add(app, "--shorter-side", "shorter_side", count, "resize to this, then crop (0: resize to the network's input)");
-    add(app, "--brightness", "brightness", number, "jitter, as ColorJitter's (0)");
-    add(app, "--contrast", "contrast", number, "(0)");
-    add(app, "--saturation", "saturation", number, "(0)");
-    add(app, "--hue", "hue", number, "(0)");
-    add(app, "--lighting", "lighting", number, "PCA lighting of the 2012 paper, which uses 0.1 (0)");
-    add(app, "--cutout", "cutout", count, "side of a square that is greyed out (0)");
-    add(app, "--mixup", "mixup", number, "mix pairs of images, by Beta(A, A) (0)");
+    add(app, "--shorter-side", "shorter_side", a_count, "resize to this, then crop (0: resize to the network's input)");
+    add(app, "--brightness", "brightness", a_number, "jitter, as ColorJitter's (0)");
+    add(app, "--contrast", "contrast", a_number, "(0)");
+    add(app, "--saturation", "saturation", a_number, "(0)");
+    add(app, "--hue", "hue", a_number, "(0)");
+    add(app, "--lighting", "lighting", a_number, "PCA lighting of the 2012 paper, which uses 0.1 (0)");
+    add(app, "--cutout", "cutout", a_count, "side of a square that is greyed out (0)");
+    add(app, "--mixup", "mixup", a_number, "mix pairs of images, by Beta(A, A) (0)");
 
     group_ = "Optimizer";
     add(app, "--optimizer", "optimizer", "NAME", "sgd, adam, adamw or lars (sgd)");
-    add(app, "--lr", "lr", number,
+    add(app, "--lr", "lr", a_number,
         "peak learning rate (small ones 0.1, quick 0.2, others 0.01 to 0.02; adam, adamw 0.001; lars 4)");
     const auto set_base_lr = [this](double value) {
         base_lr_ = value;
         changes_.erase("lr");  // of a file
     };
     app.add_option_function<double>("--base-lr", set_base_lr, "the same for batches of 256, scaled by the batch size")
-        ->type_name(number)
+        ->type_name(a_number)
         ->excludes("--lr")
         ->group(group_);
-    add(app, "--momentum", "momentum", number, "(0.9)");
+    add(app, "--momentum", "momentum", a_number, "(0.9)");
     flag(app, "--nesterov,!--no-nesterov", "nesterov", "Nesterov's momentum (on)");
-    add(app, "--beta1", "beta1", number, "adam, adamw (0.9)");
-    add(app, "--beta2", "beta2", number, "adam, adamw (0.999)");
-    add(app, "--eps", "eps", number, "adam, adamw (1e-8)");
-    add(app, "--trust-coefficient", "trust_coefficient", number, "lars (0.001)");
+    add(app, "--beta1", "beta1", a_number, "adam, adamw (0.9)");
+    add(app, "--beta2", "beta2", a_number, "adam, adamw (0.999)");
+    add(app, "--eps", "eps", a_number, "adam, adamw (1e-8)");
+    add(app, "--trust-coefficient", "trust_coefficient", a_number, "lars (0.001)");
     flag(app, "--lr-in-velocity,!--lr-outside-velocity", "lr_in_velocity", "lars: velocity holds steps, not gradients");
-    add(app, "--weight-decay", "weight_decay", number, "(5e-4; adam 0, adamw 0.01)");
+    add(app, "--weight-decay", "weight_decay", a_number, "(5e-4; adam 0, adamw 0.01)");
     flag(app, "!--no-decay-bias,--decay-bias", "decay_biases_and_norms",
          "leave biases and batch norm out of the decay (they are left out)");
-    add(app, "--clip-norm", "clip_norm", number,
+    add(app, "--clip-norm", "clip_norm", a_number,
         "clip the gradient's norm; 0 is off (small ones and quick 0, others 1)");
     flag(app, "--sync-batch-norm", "sync_batch_norm",
          "with mpirun: batch norm takes all ranks' samples together (off)");
-    add(app, "--skip-nonfinite", "skip_nonfinite", count,
+    add(app, "--skip-nonfinite", "skip_nonfinite", a_count,
         "steps in a row to skip where loss or gradients are infinite or NaN (0)");
     add(app, "--lr-scales", "lr_scales", "LIST", "factors of the rate: NAME=FACTOR[@EPOCH],...; 0 freezes");
     add(app, "--loss", "loss", "NAME", "cross-entropy or mse (cross-entropy)");
-    add(app, "--label-smoothing", "label_smoothing", number, "(small ones 0.1, quick 0.2, others 0)");
+    add(app, "--label-smoothing", "label_smoothing", a_number, "(small ones 0.1, quick 0.2, others 0)");
     add(app, "--class-weights", "class_weights", "LIST", "a weight per class, with commas between (all 1)");
 
     group_ = "Schedule";
     add(app, "--schedule", "schedule", "NAME",
         "constant, step, multi-step, linear, cosine, polynomial or one-cycle (linear)");
-    add(app, "--warmup-epochs", "warmup_epochs", number,
+    add(app, "--warmup-epochs", "warmup_epochs", a_number,
         "epochs of linear rise (a fifth of all; 0 for constant, steps and one-cycle)");
-    add(app, "--initial-lr-fraction", "initial_lr_fraction", number, "share of the rate where warmup begins (0)");
-    add(app, "--final-lr-fraction", "final_lr_fraction", number,
+    add(app, "--initial-lr-fraction", "initial_lr_fraction", a_number, "share of the rate where warmup begins (0)");
+    add(app, "--final-lr-fraction", "final_lr_fraction", a_number,
         "share of the rate where linear, cosine and polynomial end (0)");
-    add(app, "--step-size", "step_size", count, "step: epochs between drops (a third of all)");
+    add(app, "--step-size", "step_size", a_count, "step: epochs between drops (a third of all)");
     add(app, "--milestones", "milestones", "LIST", "multi-step: epochs of drops, with commas between");
-    add(app, "--gamma", "gamma", number, "step, multi-step: factor of a drop (0.1)");
-    add(app, "--power", "power", number, "polynomial: exponent (2)");
-    add(app, "--pct-start", "pct_start", number, "one-cycle: share that rises (0.3)");
+    add(app, "--gamma", "gamma", a_number, "step, multi-step: factor of a drop (0.1)");
+    add(app, "--power", "power", a_number, "polynomial: exponent (2)");
+    add(app, "--pct-start", "pct_start", a_number, "one-cycle: share that rises (0.3)");
 }
 
 void RunOptions::add(CLI::App& app, const char* option, const char* key, const char* type, const char* help) {

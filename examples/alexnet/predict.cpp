@@ -35,7 +35,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* examples = R"(Examples:
+constexpr const char* predict_examples = R"(Examples:
   alexnet predict --weights runs/small-cifar10/best.safetensors --image cat.jpg dog.png
   alexnet predict --weights best.safetensors --image-dir photos --top-k 3
   alexnet predict --weights best.safetensors --image-dir photos --show-all-probs --csv probabilities.csv
@@ -47,7 +47,7 @@ Images are PNG, JPEG, PPM or PGM files of any size, resized as eval does and nor
 ImageNet's statistics where it says nothing. Classes without a name are numbered from 0. An image that cannot be read is
 reported and skipped; the exit status is then 1.)";
 
-struct Request {
+struct PredictRequest {
     fs::path weights, image_dir, json, csv, class_names;
     std::vector<fs::path> images;
     std::string model;
@@ -99,7 +99,8 @@ class ImageFiles final : public ctnn::ImageSource {
 
 /// A name for every output: a file's, else those that the weights bring. Outputs beyond these, which no image trained,
 /// are numbered.
-std::vector<std::string> names_of_classes(const Request& request, const NetworkEntry& entry, ctnn::ModelInfo& info) {
+std::vector<std::string> names_of_classes(const PredictRequest& request, const NetworkEntry& entry,
+                                          ctnn::ModelInfo& info) {
     const auto outputs = static_cast<std::size_t>(entry.classes);
     std::vector<std::string> names = std::move(info.class_names);
     if (names.size() > outputs) {
@@ -118,7 +119,7 @@ std::vector<std::string> names_of_classes(const Request& request, const NetworkE
     return names;
 }
 
-ImageFiles open_images(const Request& request, const NetworkEntry& entry, ctnn::ModelInfo info) {
+ImageFiles open_images(const PredictRequest& request, const NetworkEntry& entry, ctnn::ModelInfo info) {
     if (!info.normalization.mean.empty()) {
         require_normalization(info.normalization, entry.input.channels, request.weights.string());
     }
@@ -130,7 +131,8 @@ ImageFiles open_images(const Request& request, const NetworkEntry& entry, ctnn::
 
 using Writers = std::vector<std::unique_ptr<PredictionWriter>>;
 
-Writers open_writers(const Request& request, const NetworkEntry& entry, const ImageFiles& images, Terminal& terminal) {
+Writers open_writers(const PredictRequest& request, const NetworkEntry& entry, const ImageFiles& images,
+                     Terminal& terminal) {
     Writers writers;
     if (request.json != "-" && request.csv != "-") {
         std::size_t file_width = 0, class_width = 0;
@@ -180,7 +182,7 @@ class Ranking {
     std::vector<double> probabilities_;
 };
 
-int predict(const Request& request, Terminal& terminal) {
+int predict(const PredictRequest& request, Terminal& terminal) {
     if (request.json == "-" && request.csv == "-") {
         throw ctnn::ArgumentError("--json and --csv: found standard output for both, expected a file for one of them");
     }
@@ -239,9 +241,9 @@ int predict(const Request& request, Terminal& terminal) {
 
 std::function<std::optional<int>(Terminal&)> add_predict_command(CLI::App& app, bool& quiet) {
     CLI::App& command = *app.add_subcommand("predict", "Says what is in pictures.");
-    command.footer(examples);
-    const auto request = std::make_shared<Request>();
-    Request& r = *request;
+    command.footer(predict_examples);
+    const auto request = std::make_shared<PredictRequest>();
+    PredictRequest& r = *request;
     command.add_option("--weights", r.weights, "a safetensors or native file")->required();
     command.add_option("--model", r.model, "the network (as the file says)");
     CLI::App& images = *command.add_option_group("Images", "what to look at; one of them");

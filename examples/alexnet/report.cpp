@@ -31,7 +31,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* examples = R"(Examples:
+constexpr const char* report_examples = R"(Examples:
   alexnet report runs/small-cifar10                          curves, mistakes, filters: runs/small-cifar10/report.html
   alexnet report runs/small-cifar10 --data-dir datasets/cifar10 --out small.html
   alexnet report runs/small-cifar10 runs/small-cifar10-2     runs beside each other: report.html in this folder
@@ -186,7 +186,7 @@ std::optional<fs::path> write_report(const ReportRequest& request, const ctnn::I
 
 std::function<std::optional<int>(Terminal&)> add_report_command(CLI::App& app) {
     CLI::App& command = *app.add_subcommand("report", "Shows a run, or several beside each other, as an HTML file.");
-    command.footer(examples);
+    command.footer(report_examples);
     const auto request = std::make_shared<ReportRequest>();
     ReportRequest& r = *request;
     r.threads = ctnn::default_threads();

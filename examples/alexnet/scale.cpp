@@ -145,7 +145,7 @@ void scale(const ScaleRequest& request, Terminal& terminal) {
     }
 }
 
-constexpr const char* examples = R"(Examples:
+constexpr const char* scale_examples = R"(Examples:
   alexnet scale --ranks 1,2,4,8 --bandwidth 1 --latency 50
   alexnet scale --model bn --batch-size 16 --ranks 64,256,1024 --bandwidth 100 --latency 2 --json
 
@@ -187,7 +187,7 @@ double StepTimes::on(int ranks, const Link& link, bool overlap) const {
 
 std::function<std::optional<int>(Terminal&)> add_scale_command(CLI::App& app) {
     CLI::App& command = *app.add_subcommand("scale", "Works out a step's time on several machines.");
-    command.footer(examples);
+    command.footer(scale_examples);
     const auto request = std::make_shared<ScaleRequest>();
     ScaleRequest& r = *request;
     r.threads = ctnn::default_threads();
