@@ -12,9 +12,7 @@ endif()
 set(folder ${CMAKE_CURRENT_BINARY_DIR}/neon)
 file(MAKE_DIRECTORY ${folder})
 set(objects)
-set(neon_files ${isa_files})  # but for the slowest to build: layers that have no code of their own for a processor
-list(REMOVE_ITEM neon_files unit/test_layers.cpp unit/test_half.cpp)
-foreach(file unit/main.cpp ${neon_files})
+foreach(file unit/main.cpp ${isa_files})
     cmake_path(GET file STEM stem)
     set(object ${folder}/${stem}.o)
     add_custom_command(OUTPUT ${object} DEPENDS ${file} DEPFILE ${object}.d COMMENT "Building for NEON ${file}" VERBATIM

@@ -23,13 +23,18 @@ mkdir -p build
 for preset in $presets; do
     # Of the tool's networks, half a minute each, those that tests use; the others are checked without making code. Unit
     # tests and benchmarks have less optimisation than users give them, for time; gradients, training, the program and
-    # the matrix have not. Of two compilers, the second has the unit tests on the single header, one network, and
-    # little optimisation; none in what only has to compile, nor in the unit tests, which must pass in a debugger too.
-    # Readers are fuzzed for a minute each.
+    # the matrix have not. Of two compilers, the second has the unit tests on the single header, those for other
+    # instruction sets, one network, and little optimisation; none in what only has to compile, nor in the unit tests,
+    # which must pass in a debugger too. Readers are fuzzed for a minute each.
     set -- "-DCTNN_ALEXNET_NETWORKS=small;small_winograd;small100;alexnet32" -DCTNN_UNTIMED_OPTIONS=-O1
-    [ "$presets" = " dev clang-dev" ] && [ "$preset" = clang-dev ] &&
-        set -- -DCTNN_ALEXNET_NETWORKS=small -DCTNN_TEST_SINGLE_HEADER=ON -DCMAKE_CXX_FLAGS_RELEASE=-O1 \
-            -DCTNN_UNTIMED_OPTIONS=-O0
+    if [ "$presets" = " dev clang-dev" ]; then
+        case $preset in
+            dev) set -- "$@" -DCTNN_TEST_ISAS=OFF ;;
+            clang-dev)
+                set -- -DCTNN_ALEXNET_NETWORKS=small -DCTNN_TEST_SINGLE_HEADER=ON -DCTNN_TEST_ISAS=ON \
+                    -DCMAKE_CXX_FLAGS_RELEASE=-O1 -DCTNN_UNTIMED_OPTIONS=-O0 ;;
+        esac
+    fi
     [ "$preset" = clang-dev ] && set -- "$@" -DCTNN_FUZZ_SECONDS=60
     cmake --preset "$preset" "$@"
     cmake --build --preset "$preset"
