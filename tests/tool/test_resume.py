@@ -71,11 +71,11 @@ class Resume(ToolTest):
 
     def test_a_run_json_of_before_a_setting(self):
         """Settings that came later have their defaults where they are missing."""
-        arguments = [*SHORT, "--limit-train", "64", "--epochs", "2"]
+        arguments = [*SHORT, "--limit-train", "64", "--limit-test", "0", "--epochs", "2"]
         self.run_tool(*arguments, "--out", "unbroken")
         self.run_tool(*arguments, "--out", "run", "--stop-after", "1")
         run = json.loads(content(self.path("run", "run.json")))
-        for key in "skip_nonfinite", "sync_batch_norm":
+        for key in "limit_test", "skip_nonfinite", "sync_batch_norm":
             del run["settings"][key]
         write(self.path("run", "run.json"), json.dumps(run).encode())
         self.run_tool("train", "--resume", "run")
