@@ -1,6 +1,6 @@
 # The numeric tests for NEON, built by a cross-compiler and run by an emulator, where both are there and no library is
 # fetched: Debian's cross-compiler finds the machine's headers, which are all that is needed. The program is static, so that
-# no library of the other processor has to be installed; -O1, because that is the quickest to build and run together.
+# no library of the other processor has to be installed; -Og, because that is the quickest to build and run together.
 find_program(CTNN_AARCH64_CXX NAMES aarch64-linux-gnu-g++ aarch64-linux-gnu-g++-12)
 find_program(CTNN_QEMU_AARCH64 qemu-aarch64)
 if(CTNN_FETCH_DEPS OR NOT CTNN_AARCH64_CXX OR NOT CTNN_QEMU_AARCH64)
@@ -17,7 +17,7 @@ foreach(file unit/main.cpp ${isa_files})
     set(object ${folder}/${stem}.o)
     add_custom_command(OUTPUT ${object} DEPENDS ${file} DEPFILE ${object}.d COMMENT "Building for NEON ${file}" VERBATIM
                        COMMAND_EXPAND_LISTS
-                       COMMAND ${CTNN_AARCH64_CXX} -std=c++20 -O1 ${ctnn_arch_neon}
+                       COMMAND ${CTNN_AARCH64_CXX} -std=c++20 -Og -Wno-maybe-uninitialized ${ctnn_arch_neon}
                                $<TARGET_PROPERTY:ctnn_warnings,INTERFACE_COMPILE_OPTIONS> -DFMT_HEADER_ONLY
                                -DCTNN_GOLDEN_DIR="${CMAKE_CURRENT_SOURCE_DIR}/golden" -I${PROJECT_SOURCE_DIR}/include
                                -I${CMAKE_CURRENT_SOURCE_DIR} -MD -MF ${object}.d -MT ${object}

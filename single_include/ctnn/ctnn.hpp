@@ -7685,18 +7685,6 @@ struct WinogradTransforms {
     using T = decltype(sum(V{}));
     static CTNN_ALWAYS_INLINE V times(double factor, V x) { return V::broadcast(static_cast<T>(factor)) * x; }
 
-    /// Bᵀ: a patch to its points.
-    static CTNN_ALWAYS_INLINE void input(const V (&d)[6], V (&t)[6]) {
-        const V even = d[4] - times(4, d[2]), odd = d[3] - times(4, d[1]);
-        const V far = d[4] - d[2], near = times(2, d[3] - d[1]);
-        t[0] = times(4, d[0]) - times(5, d[2]) + d[4];
-        t[1] = even + odd;
-        t[2] = even - odd;
-        t[3] = far + near;
-        t[4] = far - near;
-        t[5] = times(4, d[1]) - times(5, d[3]) + d[5];
-    }
-
     /// A, and G up to a factor for each point: the values of the polynomial with coefficients c.
     template <int N>
     static CTNN_ALWAYS_INLINE void evaluate(const V (&c)[N], V (&value)[6]) {
@@ -7730,35 +7718,66 @@ struct WinogradTransforms {
         for (int p = 0; p < 5; ++p) { value[p] = times(factors[p], value[p]); }
     }
 
-    static constexpr auto output = [](const auto& sums, auto& y) { gather(sums, y); };
-    static constexpr auto output_gradient = [](const auto& y, auto& values) { evaluate(y, values); };
-    static constexpr auto filter = [](const auto& g, auto& values) {
-        evaluate(g, values);
-        scale(values);
+    // Types, because neither a function passed by reference nor a lambda is inlined at every level of optimisation.
+
+    /// Bᵀ: a patch to its points.
+    struct Input {
+        CTNN_ALWAYS_INLINE void operator()(const V (&d)[6], V (&t)[6]) const {
+            const V even = d[4] - times(4, d[2]), odd = d[3] - times(4, d[1]);
+            const V far = d[4] - d[2], near = times(2, d[3] - d[1]);
+            t[0] = times(4, d[0]) - times(5, d[2]) + d[4];
+            t[1] = even + odd;
+            t[2] = even - odd;
+            t[3] = far + near;
+            t[4] = far - near;
+            t[5] = times(4, d[1]) - times(5, d[3]) + d[5];
+        }
     };
-    static constexpr auto filter_gradient = [](const auto& values, auto& g) {
-        V scaled[6];
-        std::copy_n(values, 6, scaled);
-        scale(scaled);
-        gather(scaled, g);
+    struct Output {
+        template <int N>
+        CTNN_ALWAYS_INLINE void operator()(const V (&sums)[6], V (&y)[N]) const {
+            gather(sums, y);
+        }
+    };
+    struct OutputGradient {
+        template <int N>
+        CTNN_ALWAYS_INLINE void operator()(const V (&y)[N], V (&values)[6]) const {
+            evaluate(y, values);
+        }
+    };
+    struct Filter {
+        template <int N>
+        CTNN_ALWAYS_INLINE void operator()(const V (&g)[N], V (&values)[6]) const {
+            evaluate(g, values);
+            scale(values);
+        }
+    };
+    struct FilterGradient {
+        template <int N>
+        CTNN_ALWAYS_INLINE void operator()(const V (&values)[6], V (&g)[N]) const {
+            V scaled[6];
+            std::copy_n(values, 6, scaled);
+            scale(scaled);
+            gather(scaled, g);
+        }
     };
 };
 
 /// Applies a transform of In to Out numbers to the rows and then to the columns of a square.
-template <int In, int Out, class V, class F>
-CTNN_ALWAYS_INLINE void transform_square(const V (&in)[In][In], V (&out)[Out][Out], F&& f) {
+template <class Transform, int In, int Out, class V>
+CTNN_ALWAYS_INLINE void transform_square(const V (&in)[In][In], V (&out)[Out][Out]) {
     V half[Out][In];  // columns of `half` are transformed rows
 #pragma GCC unroll 8
     for (int i = 0; i < In; ++i) {
         V to[Out];
-        f(in[i], to);
+        Transform{}(in[i], to);
 #pragma GCC unroll 8
         for (int j = 0; j < Out; ++j) { half[j][i] = to[j]; }
     }
 #pragma GCC unroll 8
     for (int j = 0; j < Out; ++j) {
         V to[Out];
-        f(half[j], to);
+        Transform{}(half[j], to);
 #pragma GCC unroll 8
         for (int i = 0; i < Out; ++i) { out[i][j] = to[i]; }
     }
@@ -7810,7 +7829,7 @@ struct WinogradCorrelation {
             for (int k = 0; k < taps * taps; ++k) {
                 g[k / taps][k % taps] = V::load(from + k * D.in_channels * block_size + i);
             }
-            detail::transform_square(g, u, Transforms::filter);
+            detail::transform_square<typename Transforms::Filter>(g, u);
             for (int p = 0; p < points; ++p) { u[p / 6][p % 6].store(to + p * point_filters + i); }
         }
     }
@@ -7821,7 +7840,7 @@ struct WinogradCorrelation {
         for (int i = 0; i < D.in_channels * block_size; i += V::width) {
             V u[6][6], g[taps][taps];
             for (int p = 0; p < points; ++p) { u[p / 6][p % 6] = V::load(from + p * point_filters + i); }
-            detail::transform_square(u, g, Transforms::filter_gradient);
+            detail::transform_square<typename Transforms::FilterGradient>(u, g);
             for (int k = 0; k < taps * taps; ++k) {
                 g[k / taps][k % taps].store(to + k * D.in_channels * block_size + i);
             }
@@ -7870,7 +7889,7 @@ struct WinogradCorrelation {
                                          : V::broadcast(T{});
                     }
                 }
-                detail::transform_square(d, v, Transforms::input);
+                detail::transform_square<typename Transforms::Input>(d, v);
                 for (int p = 0; p < points; ++p) {
                     store(to + p * stride + std::ptrdiff_t{first + t} * D.in_channels + c, v[p / 6][p % 6]);
                 }
@@ -7890,7 +7909,7 @@ struct WinogradCorrelation {
                                          : V::broadcast(T{});
                     }
                 }
-                detail::transform_square(d, v, Transforms::output_gradient);
+                detail::transform_square<typename Transforms::OutputGradient>(d, v);
                 for (int p = 0; p < points; ++p) {
                     store(to + p * stride + std::ptrdiff_t{first + t} * D.out_channels + c, v[p / 6][p % 6]);
                 }
@@ -7925,7 +7944,7 @@ struct WinogradCorrelation {
                 for (int p = 0; p < points; ++p) {
                     m[p / 6][p % 6] = V::load(sums + p * sum_stride + std::ptrdiff_t{first + t} * group_channels + c);
                 }
-                detail::transform_square(m, y, Transforms::output);
+                detail::transform_square<typename Transforms::Output>(m, y);
                 const V scale = e.scale != nullptr ? V::load(e.scale + channel + c) : V::broadcast(T{1});
                 const V shift = e.shift != nullptr ? V::load(e.shift + channel + c) : V::broadcast(T{});
                 for (int i = 0; i < height; ++i) {

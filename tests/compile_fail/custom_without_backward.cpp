@@ -3,7 +3,11 @@
 // EXPECT: backward(Shape in, const T* x,
 // EXPECT: const T* y, const T* dy, T* dx)
 // EXPECT: for T = float
-#include <ctnn/ctnn.hpp>
+#include <ctnn/layers/conv2d.hpp>
+#include <ctnn/layers/custom.hpp>
+#include <ctnn/layers/flatten.hpp>
+#include <ctnn/layers/linear.hpp>
+#include <ctnn/train/trainer.hpp>
 
 using namespace ctnn;
 

@@ -2,7 +2,10 @@
 // EXPECT: layer 0, Scale: has no
 // EXPECT: forward(Shape in, const T* p,
 // EXPECT: const T* x, T* y) for T = float
-#include <ctnn/ctnn.hpp>
+#include <ctnn/layers/custom.hpp>
+#include <ctnn/layers/flatten.hpp>
+#include <ctnn/layers/linear.hpp>
+#include <ctnn/train/trainer.hpp>
 
 using namespace ctnn;
 

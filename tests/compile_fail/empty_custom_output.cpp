@@ -2,7 +2,10 @@
 // EXPECT: layer 0, Halving: its output is
 // EXPECT: empty; give describe(Signal) a
 // EXPECT: shape of at least 1x1x1
-#include <ctnn/ctnn.hpp>
+#include <ctnn/layers/custom.hpp>
+#include <ctnn/layers/flatten.hpp>
+#include <ctnn/layers/linear.hpp>
+#include <ctnn/network/sequential.hpp>
 
 using namespace ctnn;
 

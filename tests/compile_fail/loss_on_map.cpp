@@ -3,7 +3,9 @@
 // EXPECT: in a 4x6x6 map, not in one
 // EXPECT: number per class; end it with
 // EXPECT: Flatten and Linear<classes>
-#include <ctnn/ctnn.hpp>
+#include <ctnn/layers/activations.hpp>
+#include <ctnn/layers/conv2d.hpp>
+#include <ctnn/train/trainer.hpp>
 
 using namespace ctnn;
 

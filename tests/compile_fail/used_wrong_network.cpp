@@ -2,7 +2,10 @@
 // EXPECT: layer 0, Conv2d: window 9x9 is
 // EXPECT: larger than its 8x8 input; use
 // EXPECT: Padding<1> or drop the layer
-#include <ctnn/ctnn.hpp>
+#include <ctnn/layers/conv2d.hpp>
+#include <ctnn/layers/flatten.hpp>
+#include <ctnn/layers/linear.hpp>
+#include <ctnn/train/trainer.hpp>
 
 using namespace ctnn;
 
