@@ -4371,9 +4371,6 @@ class DataParallel {
     [[nodiscard]] const Comm& ranks() const { return comm_; }
     [[nodiscard]] bool alone() const { return comm_.size() == 1; }
     [[nodiscard]] bool sync_norms() const { return sync_norms_; }
-    /// Of a batch of n samples, over the ranks.
-    [[nodiscard]] std::size_t largest_share(std::size_t n) const { return largest_shard(n, comm_.size()); }
-    [[nodiscard]] std::size_t smallest_share(std::size_t n) const { return n / ranks_as_size(); }
 
     /// For the workspace of a trainer that stays where it is.
     [[nodiscard]] NormSum norm_sum() {
@@ -8936,6 +8933,61 @@ void backward(const Model<typename PlanType::Net, typename PlanType::value_type>
 
 }  // namespace ctnn::inline CTNN_ISA
 
+// ---- ctnn/train/batch_cut.hpp
+// How a step's batch is cut: into a share for each rank, and that into passes which a workspace has room for.
+
+namespace ctnn::inline CTNN_ISA::detail {
+
+/// Batches of at most `batch_size` samples over all ranks. All ranks make as many passes, which differ by one sample at
+/// most on each; those of a rank with fewer samples than passes are in part empty.
+struct BatchCut {
+    std::size_t batch_size;
+    std::size_t pass_size;  ///< the most samples of a pass
+    int rank, ranks;
+
+    [[nodiscard]] std::size_t passes(std::size_t samples) const {
+        return (largest_shard(samples, ranks) + pass_size - 1) / pass_size;
+    }
+    /// Some pass of some rank has a single sample. Where one is empty there is one, too: shares differ by one at most.
+    [[nodiscard]] bool has_single(std::size_t samples) const { return smallest_pass(samples) <= 1; }
+    [[nodiscard]] Shard own_share(std::size_t samples) const { return shard_of(samples, rank, ranks); }
+    /// Pass i of a share: where it lies in it.
+    [[nodiscard]] static Shard pass(std::size_t share, std::size_t i, std::size_t passes) {
+        return {share * i / passes, share * (i + 1) / passes};
+    }
+
+    /// Throws ArgumentError.
+    void check_batch(std::size_t samples) const {
+        if (samples < 1 || samples > batch_size) {
+            raise<ArgumentError>(
+                {"a batch of ", samples, " samples; expected 1 to ", batch_size, ", the trainer's batch size"});
+        }
+    }
+    /// Throws ArgumentError where `share` is not this rank's number of such a batch's samples.
+    void check_share(std::size_t samples, std::size_t share) const {
+        check_batch(samples);
+        if (const std::size_t expected = own_share(samples).size(); share != expected) {
+            raise<ArgumentError>({"a share of ", share, " of a batch of ", samples, " samples; expected ", expected,
+                                  " on rank ", rank, " of ", ranks});
+        }
+    }
+    /// Throws ArgumentError where synchronised batch norm would wait for a rank without a sample.
+    void check_full(std::size_t samples) const {
+        if (smallest_pass(samples) < 1) {
+            raise<ArgumentError>({"synchronised batch norm: a batch of ", samples, " samples in ", passes(samples),
+                                  " passes on each of ", ranks,
+                                  " ranks, expected at least one sample in each; change the batch size"});
+        }
+    }
+
+  private:
+    [[nodiscard]] std::size_t smallest_pass(std::size_t samples) const {
+        return samples / static_cast<std::size_t>(ranks) / passes(samples);
+    }
+};
+
+}  // namespace ctnn::inline CTNN_ISA::detail
+
 // ---- ctnn/kernels/squares.hpp
 // Sums of squares over contiguous memory, for norms, and whether every number in it is finite.
 
@@ -10380,12 +10432,13 @@ class Trainer {
           ranks_{comm, settings.sync_batch_norm},
           optimizer_{settings.optimizer},
           places_(static_cast<std::size_t>(settings.batch_size)),
-          workspace_{settings.pass_size(comm.size()), threads} {
+          workspace_{settings.pass_size(comm.size()), threads},
+          cut_{places_.size(), static_cast<std::size_t>(workspace_.batch()), comm.rank(), comm.size()} {
         std::iota(places_.begin(), places_.end(), 0u);
-        if (passes_of(places_.size()) > 1) { pass_gradients_.emplace(); }
+        if (cut_.passes(places_.size()) > 1) { pass_gradients_.emplace(); }
         if (settings.ema_decay > 0.0) { average_.emplace(model); }
         workspace_.set_norm_sum(ranks_.norm_sum());
-        check_passes(places_.size());
+        check_norms(places_.size());
     }
     Trainer(const Trainer&) = delete;
     Trainer& operator=(const Trainer&) = delete;
@@ -10429,8 +10482,8 @@ class Trainer {
         const auto batch_size = static_cast<std::size_t>(loader.options().batch_size);
         for (const std::size_t n : {std::min(loader.samples(), batch_size), loader.samples() % batch_size}) {
             if (n == 0) { continue; }
-            check_batch(n);
-            check_passes(n);
+            cut_.check_batch(n);
+            check_norms(n);
         }
         StepResult total;
         total.loss = progress_.loss;
@@ -10526,38 +10579,10 @@ class Trainer {
     }
     /// Steps that moved the model.
     [[nodiscard]] std::int64_t updates() const { return progress_.step - progress_.skipped; }
-    /// Passes of nearly equal sizes, of which a step of so many samples consists, on every rank.
-    [[nodiscard]] std::size_t passes_of(std::size_t samples) const {
-        const auto most = static_cast<std::size_t>(workspace_.batch());
-        return (ranks_.largest_share(samples) + most - 1) / most;
-    }
     /// Throws ArgumentError where batch norm cannot be trained by the passes of a batch.
-    void check_passes(std::size_t samples) const {
-        const std::size_t passes = passes_of(samples), fewest = ranks_.smallest_share(samples) / passes,
-                          most = (ranks_.largest_share(samples) + passes - 1) / passes;
-        if (ranks_.sync_norms()) {
-            if (fewest < 1) {
-                raise<ArgumentError>({"synchronised batch norm: a batch of ", samples, " samples in ", passes,
-                                      " passes on each of ", ranks_.ranks().size(),
-                                      " ranks, expected at least one sample in each; change the batch size"});
-            }
-        } else if (fewest <= 1 && most >= 1) {
-            detail::check_norms<Net>(1);
-        }
-    }
-    void check_batch(std::size_t samples) const {
-        if (samples < 1 || samples > places_.size()) {
-            raise<ArgumentError>(
-                {"a batch of ", samples, " samples; expected 1 to ", places_.size(), ", the trainer's batch size"});
-        }
-    }
-    void check_size(std::size_t samples, std::size_t share) const {
-        check_batch(samples);
-        const int rank = ranks_.ranks().rank(), ranks = ranks_.ranks().size();
-        if (const std::size_t expected = shard_of(samples, rank, ranks).size(); share != expected) {
-            raise<ArgumentError>({"a share of ", share, " of a batch of ", samples, " samples; expected ", expected,
-                                  " on rank ", rank, " of ", ranks});
-        }
+    void check_norms(std::size_t samples) const {
+        if (ranks_.sync_norms()) { return cut_.check_full(samples); }
+        if (cut_.has_single(samples)) { detail::check_norms<Net>(1); }
     }
     static TrainerSettings checked(const TrainerSettings& settings) {
         settings.validate();
@@ -10568,14 +10593,12 @@ class Trainer {
 
     StepResult step_to(const T* images, Targets targets, std::size_t samples, const std::uint32_t* ids, double lr) {
         const auto whole = ranks_.whole(samples, targets.divisor);
-        check_size(whole.samples, samples);
-        check_passes(whole.samples);
+        cut_.check_share(whole.samples, samples);
+        check_norms(whole.samples);
         targets.divisor = whole.divisor;
         // Samples without ids are told apart by the step, so that no two steps draw the same masks.
         const auto drawn = static_cast<std::uint32_t>(ids != nullptr ? progress_.epoch : progress_.step);
-        if (ids == nullptr) {
-            ids = places_.data() + shard_of(whole.samples, ranks_.ranks().rank(), ranks_.ranks().size()).begin;
-        }
+        if (ids == nullptr) { ids = places_.data() + cut_.own_share(whole.samples).begin; }
         const Pass all{images, targets, 0, samples, {settings_.seed, drawn, ids}};
         if (average_ && progress_.step == 0) { *average_ = model_; }
         buffers_before_ = model_.buffers();
@@ -10586,11 +10609,11 @@ class Trainer {
         const bool normed = settings_.clip_norm > 0.0 || settings_.skip_nonfinite > 0 ||
                             std::holds_alternative<Lars>(settings_.optimizer);
 
-        const std::size_t passes = passes_of(whole.samples);
+        const std::size_t passes = cut_.passes(whole.samples);
         std::optional<Pass> failed;
         for (std::size_t i = 0; i < passes; ++i) {
-            const std::size_t begin = samples * i / passes, end = samples * (i + 1) / passes;
-            const Pass pass = all.part(begin, end - begin);
+            const Shard shard = cut_.pass(samples, i, passes);
+            const Pass pass = all.part(shard.begin, shard.size());
             const Gathering gathering{i > 0, i + 1 == passes, normed && ranks_.alone() ? &numbers.squares : nullptr};
             if (pass.count == 0) {
                 without_samples(gathering);
@@ -10757,6 +10780,7 @@ class Trainer {
     std::optional<Model<Net, T>> average_;
     std::vector<std::uint32_t> places_;  // 0, 1, …: ids of samples that have none
     Workspace<TrainPlan> workspace_;
+    detail::BatchCut cut_;
 };
 
 }  // namespace ctnn::inline CTNN_ISA

@@ -12,7 +12,6 @@
 
 #include <ctnn/core/config.hpp>
 #include <ctnn/core/layout.hpp>
-#include <ctnn/data/split.hpp>
 #include <ctnn/distributed/communicator.hpp>
 #include <ctnn/kernels/normalization.hpp>
 #include <ctnn/network/model.hpp>
@@ -38,9 +37,6 @@ class DataParallel {
     [[nodiscard]] const Comm& ranks() const { return comm_; }
     [[nodiscard]] bool alone() const { return comm_.size() == 1; }
     [[nodiscard]] bool sync_norms() const { return sync_norms_; }
-    /// Of a batch of n samples, over the ranks.
-    [[nodiscard]] std::size_t largest_share(std::size_t n) const { return largest_shard(n, comm_.size()); }
-    [[nodiscard]] std::size_t smallest_share(std::size_t n) const { return n / ranks_as_size(); }
 
     /// For the workspace of a trainer that stays where it is.
     [[nodiscard]] NormSum norm_sum() {
