@@ -9058,7 +9058,8 @@ namespace ctnn::inline CTNN_ISA {
 /// torch.nn.CrossEntropyLoss(weight=class_weights, label_smoothing=label_smoothing), reduction mean. With smoothing ε
 /// the target t is (1 − ε)·one-hot + ε / classes (Szegedy et al. 2016, section 7), with mixed labels (1 −
 /// ε)·(mix·one-hot + (1 − mix)·second one-hot) + ε / classes; a sample's loss is −Σ_c weight[c]·t[c]·log softmax[c],
-/// and the mean divides by the sum of the labels' weights. Where that is 0 the gradient is 0; PyTorch's is NaN.
+/// and the mean divides by the sum of the labels' weights, mixed as they are: PyTorch, given such targets, divides by
+/// the number of samples. Where the sum is 0 the gradient is 0; PyTorch's is NaN.
 struct CrossEntropy {
     static constexpr std::string_view name = "cross-entropy";
 
@@ -9814,7 +9815,10 @@ class OptimizerState {
                 std::array<UpdateRange<Step>, Layout::tensors> ranges;
                 std::size_t count = 0;
                 for (std::size_t i = 0; i < Layout::tensors; ++i) {
-                    if (numbers.lr_scale[i] == 0.0) { continue; }
+                    if (numbers.lr_scale[i] == 0.0) {
+                        ++frozen_steps_[i];
+                        continue;
+                    }
                     const ParameterSlot& slot = Layout::slots[i];
                     const auto begin = static_cast<std::size_t>(slot.offset);
                     ranges[count++] = {begin, begin + static_cast<std::size_t>(slot.spec.dims.stored()),
@@ -9832,6 +9836,11 @@ class OptimizerState {
     /// In the order of names().
     [[nodiscard]] std::span<Parameters<Net, T>> arenas() { return arenas_; }
     [[nodiscard]] std::span<const Parameters<Net, T>> arenas() const { return arenas_; }
+    /// Of every tensor, the steps that left it as it was: Adam's corrections depend on a tensor's own steps, as
+    /// PyTorch's.
+    using FrozenSteps = std::array<std::int64_t, Layout::tensors>;
+    [[nodiscard]] FrozenSteps& frozen_steps() { return frozen_steps_; }
+    [[nodiscard]] const FrozenSteps& frozen_steps() const { return frozen_steps_; }
 
   private:
     T* arena_data(std::size_t i) { return i < arenas_.size() ? arenas_[i].data() : nullptr; }
@@ -9843,9 +9852,9 @@ class OptimizerState {
     }
     template <class AdamOrAdamW>
         requires(std::is_same_v<AdamOrAdamW, Adam> || std::is_same_v<AdamOrAdamW, AdamW>)
-    static AdamStep step_of(const AdamOrAdamW& adam, const StepNumbers<Net>& numbers, std::size_t i,
-                            const Parameters<Net, T>&, int) {
-        const auto t = static_cast<double>(numbers.number);
+    AdamStep step_of(const AdamOrAdamW& adam, const StepNumbers<Net>& numbers, std::size_t i, const Parameters<Net, T>&,
+                     int) const {
+        const auto t = static_cast<double>(numbers.number - frozen_steps_[i]);
         return {numbers.lr * numbers.lr_scale[i],
                 adam.beta1,
                 adam.beta2,
@@ -9878,6 +9887,7 @@ class OptimizerState {
 
     Optimizer optimizer_;
     std::vector<Parameters<Net, T>> arenas_;
+    FrozenSteps frozen_steps_{};
 };
 
 }  // namespace ctnn::inline CTNN_ISA
@@ -10113,9 +10123,10 @@ struct Schedule {
     /// its own. Held at its last value from `epochs` on. One-cycle reaches its end at `epochs`; PyTorch's counts
     /// steps and reaches it one step earlier.
     [[nodiscard]] double at(double epoch) const {
-        const double warm = epoch < warmup_epochs ? std::max(epoch, 0.0) / warmup_epochs : 1.0;
+        epoch = std::clamp(epoch, 0.0, static_cast<double>(epochs));
+        const double warm = epoch < warmup_epochs ? epoch / warmup_epochs : 1.0;
         const double ramp = initial_lr_fraction + (1.0 - initial_lr_fraction) * warm;
-        return lr * ramp * factor(std::clamp(epoch, 0.0, static_cast<double>(epochs)));
+        return lr * ramp * factor(epoch);
     }
 
     /// Throws ArgumentError that names the first setting outside its range.
@@ -10259,7 +10270,7 @@ void parse_setting(std::string_view text, Value& to) {
     } else if constexpr (std::is_enum_v<Value>) {
         parse_name(text, to);
     } else if constexpr (std::is_same_v<Value, LrScale>) {
-        const std::size_t equals = text.find('='), at = text.find('@', equals);
+        const std::size_t equals = text.rfind('='), at = text.find('@', equals);
         if (equals == std::string_view::npos || equals == 0) {
             raise<ArgumentError>({"found '", text, "', expected NAME=FACTOR or NAME=FACTOR@EPOCH"});
         }
@@ -10517,7 +10528,8 @@ class Trainer {
         const std::string name = first_not_finite(model_.view(), workspace_.threads());
         if (!name.empty()) { not_finite("model is", "the first tensor that is not: " + name); }
     }
-    /// ½·weight_decay·Σw² over what decays: together with a step's loss what SGD minimises.
+    /// ½·weight_decay·Σw² over what decays: together with a step's loss what SGD minimises. Frozen tensors are
+    /// among it, as a constant.
     [[nodiscard]] double l2_loss() const {
         const auto [lambda, biases_and_norms] = weight_decay(settings_.optimizer);
         return ctnn::l2_loss(model_, lambda, biases_and_norms, workspace_.threads());
@@ -10545,6 +10557,7 @@ class Trainer {
         ranks_.share(model_);
         if (average_) { ranks_.share(*average_); }
         for (Parameters<Net, T>& arena : optimizer_.arenas()) { ranks_.share(arena.span()); }
+        ranks_.share_value(optimizer_.frozen_steps());
         ranks_.share_value(progress_);
     }
 
@@ -10695,7 +10708,7 @@ class Trainer {
             if (what.squares != nullptr) { (*what.squares)[i] = sum_of_squares<T>(sum, workspace_.threads()); }
             ranks_.start(gradients_.span(), slot);
         }
-        if (what.last && stage.begin == 0) { ranks_.start_rest(gradients_.span()); }
+        if (what.last && time == TrainPlan::end_time) { ranks_.start_rest(gradients_.span()); }
     }
     /// A pass of a rank whose share is smaller than the number of passes: its gradients are zero.
     void without_samples(const Gathering& what) {
@@ -10891,6 +10904,11 @@ void save_trainer(const std::filesystem::path& path, const Trainer<Net, T, Comm>
         state.add_buffers(trainer.averaged().buffers(), "ema.");
     }
     SafetensorsMetadata metadata = detail::trainer_metadata(trainer.settings(), trainer.progress());
+    // Only where a tensor has been frozen: most runs have none.
+    if (const auto& frozen = trainer.optimizer().frozen_steps();
+        std::any_of(frozen.begin(), frozen.end(), [](std::int64_t n) { return n != 0; })) {
+        metadata.emplace_back("frozen_steps", setting_text(std::vector<std::int64_t>(frozen.begin(), frozen.end())));
+    }
     metadata.insert(metadata.end(), further.begin(), further.end());
     save_safetensors(path, state.views(), metadata);
 }
@@ -10931,6 +10949,13 @@ void load_trainer(const std::filesystem::path& path, Trainer<Net, T, Comm>& trai
     reader.read("skipped", progress.skipped);
     reader.read("epoch_skipped", progress.epoch_skipped);
     reader.read("skipped_in_a_row", progress.skipped_in_a_row);
+    std::vector<std::int64_t> frozen;
+    if (file.find_metadata("frozen_steps") != nullptr) { reader.read("frozen_steps", frozen); }
+    frozen.resize(frozen.empty() ? ParameterLayout<Net>::tensors : frozen.size());
+    if (frozen.size() != ParameterLayout<Net>::tensors) {
+        raise<FileError>({file.source, ": metadata 'frozen_steps': found ", frozen.size(), " numbers, expected ",
+                          ParameterLayout<Net>::tensors, ", one a tensor"});
+    }
     const SafetensorsMetadata first = detail::trainer_metadata({}, {});
     for (const auto& setting : detail::trainer_metadata(trainer.settings(), progress)) {
         if (reader.lacks(setting.first.c_str()) && std::count(first.begin(), first.end(), setting) != 0) { continue; }
@@ -10959,6 +10984,7 @@ void load_trainer(const std::filesystem::path& path, Trainer<Net, T, Comm>& trai
         State::read_arena(file, trainer.average()->parameters().span(), "ema.");
         State::read_buffers(file, trainer.average()->buffers(), "ema.");
     }
+    std::copy(frozen.begin(), frozen.end(), trainer.optimizer().frozen_steps().begin());
     trainer.resume_at(progress);
 }
 

@@ -28,6 +28,8 @@ struct Plain : Sequential<Input<3, 8, 8>, Conv2d<6, Kernel<3>>, ReLU, MaxPool2d<
                           Linear<20>, Tanh, Dropout<0.5>, Linear<5>> {};
 struct WithNorms : Sequential<Input<3, 8, 8>, Conv2d<6, Kernel<3>>, BatchNorm2d<>, ReLU, MaxPool2d<Kernel<2>>,
                               Conv2d<18, Kernel<3>>, BatchNorm2d<>, ReLU, Flatten, Linear<5>> {};
+/// Its first layer computes nothing, and is no stage.
+struct Flat : Sequential<Input<3, 8, 8>, Flatten, Linear<20>, ReLU, Linear<5>> {};
 
 template <class T>
 struct Samples {

@@ -110,6 +110,8 @@ TEST_CASE("checkpoint: a resumed run equals an unbroken one, with any number of 
     const Dataset data = make_synthetic(70, 0, 1).train;
     TrainerSettings settings = some_settings();
     settings.optimizer = GENERATE(values<Optimizer>({std::get<Sgd>(some_settings().optimizer), Adam{}, Lars{}}));
+    // One that trains from the second epoch on.
+    settings.lr_scales.insert(settings.lr_scales.end(), {freeze("0.weight"), lr_scale("0.weight", 1, 1)});
 
     Model<Net> model{Seed{4}};
     Trainer<Net> unbroken{model, settings, 1};
@@ -277,6 +279,12 @@ TEST_CASE("checkpoint: a file that does not fit leaves the trainer as it was", "
     CHECK(trainer.progress().skipped == 0);
     write("step", "2x");
     CHECK_THAT(refusal(), Catch::EndsWith("metadata 'step': found '2x', expected a number"));
+    for (const auto& [text, found] : {std::pair{"1,2", "found 2 numbers, expected"}, std::pair{"x", "found 'x'"}}) {
+        SafetensorsMetadata metadata{{"frozen_steps", text}};
+        for (const auto& [k, v] : good.metadata) { metadata.emplace_back(k, v); }
+        save_safetensors(scratch / "bad", good.tensors, metadata);
+        CHECK_THAT(refusal(), Catch::Contains("metadata 'frozen_steps': ") && Catch::Contains(found));
+    }
     // Each kind of tensor: the file is in the order parameters, buffers, velocity, average.
     for (const std::size_t cut : {1u, 3u, 6u, 9u, 12u, 15u, 18u}) {
         write("", "", good.tensors.size() - cut);

@@ -145,6 +145,7 @@ TEMPLATE_TEST_CASE("distributed: ranks make the steps of one process", "[distrib
         CAPTURE(c);
         check_equal_to_one<Plain, TestType>(cases[c], 13, 200);
         check_equal_to_one<WithNorms, TestType>(cases[c], 13, 1000);
+        check_equal_to_one<Flat, TestType>(cases[c], 13, 200);
     }
 }
 

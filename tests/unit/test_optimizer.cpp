@@ -386,6 +386,26 @@ TEMPLATE_TEST_CASE("clipping scales to the norm, and only down", "[optimizer]", 
     }
 }
 
+TEST_CASE("Adam counts the steps of each tensor, as PyTorch does", "[optimizer]") {
+    for (const Optimizer& optimizer : {Optimizer{Adam{.weight_decay = 0.1}}, Optimizer{AdamW{}}}) {
+        const auto start = random_arena<Mixed, double>(1), g = random_arena<Mixed, double>(2);
+        auto frozen_first = start, expected = start;
+        OptimizerState<Mixed, double> state{optimizer}, fresh{optimizer};
+        const ParameterSlot& slot = ParameterLayout<Mixed>::slots[4];
+        for (int step = 1; step <= 20; ++step) {
+            StepNumbers<Mixed> numbers{0.1, step};
+            if (step <= 15) { numbers.lr_scale[4] = 0.0; }
+            state.step(numbers, frozen_first, g);
+            if (step <= 15) { continue; }
+            fresh.step(StepNumbers<Mixed>{0.1, step - 15}, expected, g);
+            CAPTURE(step);
+            CHECK(std::ranges::equal(tensor_of(frozen_first, slot), tensor_of(expected, slot)));
+        }
+        CHECK(!std::ranges::equal(tensor_of(start, slot), tensor_of(expected, slot)));
+        CHECK(state.frozen_steps() == std::array<std::int64_t, 8>{0, 0, 0, 0, 15, 0, 0, 0});
+    }
+}
+
 TEST_CASE("tensors can be frozen and have rates of their own", "[optimizer]") {
     // Mixed's tensors are 0.weight, 0.bias, 1.weight, 1.bias, 4.weight, 4.bias, 6.weight, 6.bias.
     const std::vector<LrScale> scales{lr_scale("BatchNorm2d", 4), freeze("BatchNorm2d.weight"), freeze("0.weight"),

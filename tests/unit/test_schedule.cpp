@@ -73,6 +73,7 @@ TEST_CASE("schedules equal PyTorch's", "[schedule]") {
         CHECK(schedule.at(1000.0) == schedule.at(8.0));  // held at the end
     }
     CHECK(Schedule{.lr = 0.4, .epochs = 8}.at(5.5) == 0.4);
+    CHECK(Schedule{.lr = 0.4, .epochs = 8}.at(-0.5) == 0.4);  // as at the beginning
 }
 
 TEST_CASE("the step schedule drops at whole epochs, the smooth ones move with every step", "[schedule]") {

@@ -389,6 +389,7 @@ TEST_CASE("settings go to text and back", "[trainer]") {
     const std::vector<LrScale> scales{freeze("0.bias", 3), lr_scale("BatchNorm2d.bias", 64)};
     CHECK(setting_text(scales) == "0.bias=0@3,BatchNorm2d.bias=64");
     CHECK(back(scales) == scales);
+    CHECK(back(std::vector{freeze("a=b.weight")}) == std::vector{freeze("a=b.weight")});
     CHECK(setting_text(Optimizer{Lars{}}) == "lars");
 
     // A variant that has the alternative already keeps its settings.

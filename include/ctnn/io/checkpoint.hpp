@@ -116,6 +116,11 @@ void save_trainer(const std::filesystem::path& path, const Trainer<Net, T, Comm>
         state.add_buffers(trainer.averaged().buffers(), "ema.");
     }
     SafetensorsMetadata metadata = detail::trainer_metadata(trainer.settings(), trainer.progress());
+    // Only where a tensor has been frozen: most runs have none.
+    if (const auto& frozen = trainer.optimizer().frozen_steps();
+        std::any_of(frozen.begin(), frozen.end(), [](std::int64_t n) { return n != 0; })) {
+        metadata.emplace_back("frozen_steps", setting_text(std::vector<std::int64_t>(frozen.begin(), frozen.end())));
+    }
     metadata.insert(metadata.end(), further.begin(), further.end());
     save_safetensors(path, state.views(), metadata);
 }
@@ -156,6 +161,13 @@ void load_trainer(const std::filesystem::path& path, Trainer<Net, T, Comm>& trai
     reader.read("skipped", progress.skipped);
     reader.read("epoch_skipped", progress.epoch_skipped);
     reader.read("skipped_in_a_row", progress.skipped_in_a_row);
+    std::vector<std::int64_t> frozen;
+    if (file.find_metadata("frozen_steps") != nullptr) { reader.read("frozen_steps", frozen); }
+    frozen.resize(frozen.empty() ? ParameterLayout<Net>::tensors : frozen.size());
+    if (frozen.size() != ParameterLayout<Net>::tensors) {
+        raise<FileError>({file.source, ": metadata 'frozen_steps': found ", frozen.size(), " numbers, expected ",
+                          ParameterLayout<Net>::tensors, ", one a tensor"});
+    }
     const SafetensorsMetadata first = detail::trainer_metadata({}, {});
     for (const auto& setting : detail::trainer_metadata(trainer.settings(), progress)) {
         if (reader.lacks(setting.first.c_str()) && std::count(first.begin(), first.end(), setting) != 0) { continue; }
@@ -184,6 +196,7 @@ void load_trainer(const std::filesystem::path& path, Trainer<Net, T, Comm>& trai
         State::read_arena(file, trainer.average()->parameters().span(), "ema.");
         State::read_buffers(file, trainer.average()->buffers(), "ema.");
     }
+    std::copy(frozen.begin(), frozen.end(), trainer.optimizer().frozen_steps().begin());
     trainer.resume_at(progress);
 }
 

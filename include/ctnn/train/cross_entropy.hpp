@@ -19,7 +19,8 @@ namespace ctnn::inline CTNN_ISA {
 /// torch.nn.CrossEntropyLoss(weight=class_weights, label_smoothing=label_smoothing), reduction mean. With smoothing ε
 /// the target t is (1 − ε)·one-hot + ε / classes (Szegedy et al. 2016, section 7), with mixed labels (1 −
 /// ε)·(mix·one-hot + (1 − mix)·second one-hot) + ε / classes; a sample's loss is −Σ_c weight[c]·t[c]·log softmax[c],
-/// and the mean divides by the sum of the labels' weights. Where that is 0 the gradient is 0; PyTorch's is NaN.
+/// and the mean divides by the sum of the labels' weights, mixed as they are: PyTorch, given such targets, divides by
+/// the number of samples. Where the sum is 0 the gradient is 0; PyTorch's is NaN.
 struct CrossEntropy {
     static constexpr std::string_view name = "cross-entropy";
 

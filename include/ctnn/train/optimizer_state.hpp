@@ -87,7 +87,10 @@ class OptimizerState {
                 std::array<UpdateRange<Step>, Layout::tensors> ranges;
                 std::size_t count = 0;
                 for (std::size_t i = 0; i < Layout::tensors; ++i) {
-                    if (numbers.lr_scale[i] == 0.0) { continue; }
+                    if (numbers.lr_scale[i] == 0.0) {
+                        ++frozen_steps_[i];
+                        continue;
+                    }
                     const ParameterSlot& slot = Layout::slots[i];
                     const auto begin = static_cast<std::size_t>(slot.offset);
                     ranges[count++] = {begin, begin + static_cast<std::size_t>(slot.spec.dims.stored()),
@@ -105,6 +108,11 @@ class OptimizerState {
     /// In the order of names().
     [[nodiscard]] std::span<Parameters<Net, T>> arenas() { return arenas_; }
     [[nodiscard]] std::span<const Parameters<Net, T>> arenas() const { return arenas_; }
+    /// Of every tensor, the steps that left it as it was: Adam's corrections depend on a tensor's own steps, as
+    /// PyTorch's.
+    using FrozenSteps = std::array<std::int64_t, Layout::tensors>;
+    [[nodiscard]] FrozenSteps& frozen_steps() { return frozen_steps_; }
+    [[nodiscard]] const FrozenSteps& frozen_steps() const { return frozen_steps_; }
 
   private:
     T* arena_data(std::size_t i) { return i < arenas_.size() ? arenas_[i].data() : nullptr; }
@@ -116,9 +124,9 @@ class OptimizerState {
     }
     template <class AdamOrAdamW>
         requires(std::is_same_v<AdamOrAdamW, Adam> || std::is_same_v<AdamOrAdamW, AdamW>)
-    static AdamStep step_of(const AdamOrAdamW& adam, const StepNumbers<Net>& numbers, std::size_t i,
-                            const Parameters<Net, T>&, int) {
-        const auto t = static_cast<double>(numbers.number);
+    AdamStep step_of(const AdamOrAdamW& adam, const StepNumbers<Net>& numbers, std::size_t i, const Parameters<Net, T>&,
+                     int) const {
+        const auto t = static_cast<double>(numbers.number - frozen_steps_[i]);
         return {numbers.lr * numbers.lr_scale[i],
                 adam.beta1,
                 adam.beta2,
@@ -151,6 +159,7 @@ class OptimizerState {
 
     Optimizer optimizer_;
     std::vector<Parameters<Net, T>> arenas_;
+    FrozenSteps frozen_steps_{};
 };
 
 }  // namespace ctnn::inline CTNN_ISA

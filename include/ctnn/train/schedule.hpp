@@ -95,9 +95,10 @@ struct Schedule {
     /// its own. Held at its last value from `epochs` on. One-cycle reaches its end at `epochs`; PyTorch's counts
     /// steps and reaches it one step earlier.
     [[nodiscard]] double at(double epoch) const {
-        const double warm = epoch < warmup_epochs ? std::max(epoch, 0.0) / warmup_epochs : 1.0;
+        epoch = std::clamp(epoch, 0.0, static_cast<double>(epochs));
+        const double warm = epoch < warmup_epochs ? epoch / warmup_epochs : 1.0;
         const double ramp = initial_lr_fraction + (1.0 - initial_lr_fraction) * warm;
-        return lr * ramp * factor(std::clamp(epoch, 0.0, static_cast<double>(epochs)));
+        return lr * ramp * factor(epoch);
     }
 
     /// Throws ArgumentError that names the first setting outside its range.

@@ -97,7 +97,7 @@ void parse_setting(std::string_view text, Value& to) {
     } else if constexpr (std::is_enum_v<Value>) {
         parse_name(text, to);
     } else if constexpr (std::is_same_v<Value, LrScale>) {
-        const std::size_t equals = text.find('='), at = text.find('@', equals);
+        const std::size_t equals = text.rfind('='), at = text.find('@', equals);
         if (equals == std::string_view::npos || equals == 0) {
             raise<ArgumentError>({"found '", text, "', expected NAME=FACTOR or NAME=FACTOR@EPOCH"});
         }

@@ -136,7 +136,8 @@ class Trainer {
         const std::string name = first_not_finite(model_.view(), workspace_.threads());
         if (!name.empty()) { not_finite("model is", "the first tensor that is not: " + name); }
     }
-    /// ½·weight_decay·Σw² over what decays: together with a step's loss what SGD minimises.
+    /// ½·weight_decay·Σw² over what decays: together with a step's loss what SGD minimises. Frozen tensors are
+    /// among it, as a constant.
     [[nodiscard]] double l2_loss() const {
         const auto [lambda, biases_and_norms] = weight_decay(settings_.optimizer);
         return ctnn::l2_loss(model_, lambda, biases_and_norms, workspace_.threads());
@@ -164,6 +165,7 @@ class Trainer {
         ranks_.share(model_);
         if (average_) { ranks_.share(*average_); }
         for (Parameters<Net, T>& arena : optimizer_.arenas()) { ranks_.share(arena.span()); }
+        ranks_.share_value(optimizer_.frozen_steps());
         ranks_.share_value(progress_);
     }
 
@@ -314,7 +316,7 @@ class Trainer {
             if (what.squares != nullptr) { (*what.squares)[i] = sum_of_squares<T>(sum, workspace_.threads()); }
             ranks_.start(gradients_.span(), slot);
         }
-        if (what.last && stage.begin == 0) { ranks_.start_rest(gradients_.span()); }
+        if (what.last && time == TrainPlan::end_time) { ranks_.start_rest(gradients_.span()); }
     }
     /// A pass of a rank whose share is smaller than the number of passes: its gradients are zero.
     void without_samples(const Gathering& what) {
