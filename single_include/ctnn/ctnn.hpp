@@ -1477,7 +1477,7 @@ namespace ctnn::inline CTNN_ISA {
 /// The normalised value of every byte, 256 entries per channel: normalising is one load.
 class ByteTable {
   public:
-    /// Throws ArgumentError unless `normalization` has a mean and a positive std for each of `channels`.
+    /// Throws ArgumentError unless `normalization` has a mean and a positive std, both finite, for each of `channels`.
     ByteTable(const Normalization& normalization, int channels) {
         const auto n = static_cast<std::size_t>(channels);
         if (normalization.mean.size() != n || normalization.std.size() != n) {
@@ -1489,6 +1489,10 @@ class ByteTable {
             const float mean = normalization.mean[c], std = normalization.std[c];
             if (!(std > 0)) {
                 raise<ArgumentError>({"normalization: std of channel ", c, " is ", std, ", expected more than 0"});
+            }
+            if (!std::isfinite(std) || !std::isfinite(mean)) {
+                raise<ArgumentError>({"normalization: mean and std of channel ", c, " are ", mean, " and ", std,
+                                      ", expected finite ones"});
             }
             for (std::size_t byte = 0; byte < 256; ++byte) {
                 values_[c * 256 + byte] = (static_cast<float>(byte) / 255.0f - mean) / std;
@@ -1924,7 +1928,7 @@ inline double log_gamma_number(double shape, Random& random) {
 /// A Beta(alpha, alpha) number in [0, 1], alpha > 0.
 inline double symmetric_beta(double alpha, Random& random) {
     const double a = detail::log_gamma_number(alpha, random), b = detail::log_gamma_number(alpha, random);
-    return 1 / (1 + std::exp(b - a));
+    return a == b ? 0.5 : 1 / (1 + std::exp(b - a));  // of the smallest alphas both may be −∞
 }
 
 /// Mixes batches in place, with memory of its own for one sample and one order.
@@ -2174,7 +2178,7 @@ inline Image resize_bilinear(const ImageView& image, int height, int width) {
 constexpr Shape shape_with_shorter_side(Shape shape, int side) {
     const auto scaled = [&](int longer, int shorter) {
         const std::int64_t to = std::int64_t{side} * longer / std::max(shorter, 1);
-        if (to * side > std::int64_t{1} << 28) {
+        if (to > (std::int64_t{1} << 28) / std::max(side, 1)) {
             raise<ArgumentError>({"resize: ", shape.height, "x", shape.width, " with a shorter side of ", side, " is ",
                                   to, " pixels long, expected at most 2^28 pixels"});
         }
@@ -5600,25 +5604,25 @@ inline SafetensorsMetadata info_metadata(const ModelInfo& info) {
 
 inline ModelInfo read_info(const SafetensorsFile& file) {
     ModelInfo info;
-    const auto array = [&](const char* key) {
-        const std::string* text = file.find_metadata(key);
-        return text == nullptr ? Json{Json::Array{}}
-                               : parse_json(*text, joined({file.source, ": metadata '", key, "'"}));
+    const auto for_each = [&](const char* key, auto&& take) {
+        const std::string* const text = file.find_metadata(key);
+        if (text == nullptr) { return; }
+        const std::string place = joined({file.source, ": metadata '", key, "'"});
+        const Json json = parse_json(*text, place);
+        for (const Json& x : json.template get<Json::Array>(place)) { take(x, place); }
     };
     const auto floats = [&](const char* key) {
         std::vector<float> values;
-        const Json json = array(key);
-        for (const Json& x : json.template get<Json::Array>(file.source)) {
-            values.push_back(static_cast<float>(x.template get<double>(file.source)));
-        }
+        for_each(key, [&](const Json& x, const std::string& place) {
+            values.push_back(static_cast<float>(x.template get<double>(place)));
+        });
         return values;
     };
     if (const std::string* name = file.find_metadata("model")) { info.model = *name; }
     info.normalization = {floats("mean"), floats("std")};
-    const Json names = array("classes");
-    for (const Json& x : names.template get<Json::Array>(file.source)) {
-        info.class_names.push_back(x.template get<std::string>(file.source));
-    }
+    for_each("classes", [&](const Json& x, const std::string& place) {
+        info.class_names.push_back(x.template get<std::string>(place));
+    });
     return info;
 }
 

@@ -280,6 +280,10 @@ TEST_CASE("a byte table needs a mean and a positive std per channel", "[data][au
     CHECK(table.channel(1)[255] == 0.375f);
     CHECK_THAT(argument_error([] { ctnn::ByteTable{{{0.5f}, {0.5f}}, 3}; }), Contains("expected 3 of each"));
     CHECK_THAT(argument_error([] { ctnn::ByteTable{{{0.5f}, {0.0f}}, 1}; }), Contains("std of channel 0"));
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    CHECK(argument_error([] { ctnn::ByteTable{{{0.5f}, {infinity}}, 1}; }) ==
+          "normalization: mean and std of channel 0 are 0.5 and inf, expected finite ones");
+    CHECK_THAT(argument_error([] { ctnn::ByteTable{{{-infinity}, {1.0f}}, 1}; }), Contains("are -inf and 1"));
 
     const ctnn::ByteTable grey{{{0.5f}, {0.25f}}, 1};
     const std::vector<std::uint8_t> pixels(3 * 2 * 2);

@@ -114,6 +114,14 @@ TEST_CASE("cutout's square is about a uniform pixel, cut at the border", "[data]
     }
 }
 
+TEST_CASE("mixup's shares are numbers for the smallest alpha", "[data][mixup]") {
+    ctnn::Random random{3, ctnn::Stream::test};
+    for (int i = 0; i < 1000; ++i) {
+        const double x = ctnn::symmetric_beta(1e-308, random);
+        REQUIRE((x >= 0 && x <= 1));
+    }
+}
+
 TEST_CASE("mixup's shares follow the beta distribution", "[data][mixup]") {
     const double alpha = GENERATE(0.05, 0.2, 1.0, 4.0);
     constexpr int samples = 20000;

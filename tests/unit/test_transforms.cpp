@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -130,6 +131,10 @@ TEST_CASE("the shorter side and the middle are torchvision's", "[data][transform
     CHECK(ctnn::shape_with_shorter_side({1, 1, 1 << 20}, 16) == ctnn::Shape{1, 16, 1 << 24});
     CHECK_THROWS_WITH(ctnn::shape_with_shorter_side({1, 1, 12'000'000}, 256),
                       Contains("1x12000000 with a shorter side of 256 is 3072000000 pixels long"));
+    // Products that overflow 64 bits.
+    constexpr int most = std::numeric_limits<int>::max();
+    CHECK_THROWS_AS(ctnn::shape_with_shorter_side({3, 400, 100}, most), ctnn::ArgumentError);
+    CHECK_THROWS_AS(ctnn::shape_with_shorter_side({3, 1 << 28, 1}, 1 << 18), ctnn::ArgumentError);
     const auto image = picture(6, 9);
     const auto smaller = ctnn::resize_shorter_side(image.view(), 4);
     CHECK(smaller.shape == ctnn::Shape{1, 4, 6});

@@ -273,6 +273,9 @@ TEST_CASE("weights: a wrong tensor is refused by its name", "[io][weights]") {
 TEST_CASE("weights: wrong metadata and broken files are refused", "[io][weights]") {
     const auto nothing = [](auto&) {};
     CHECK_THAT(refusal_after(nothing, {{"mean", "[0.5"}}), Catch::Contains("metadata 'mean'"));
+    CHECK_THAT(refusal_after(nothing, {{"std", "[0.5,\"x\"]"}}),
+               Catch::Contains("metadata 'std': found the string \"x\", expected a number"));
+    CHECK_THAT(refusal_after(nothing, {{"classes", "{}"}}), Catch::Contains("metadata 'classes': found an object"));
     CHECK_FALSE(refusal_after(nothing, {{"std", "[true]"}}).empty());
     CHECK_FALSE(refusal_after(nothing, {{"classes", R"({"0":"cat"})"}}).empty());
 

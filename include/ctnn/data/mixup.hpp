@@ -37,7 +37,7 @@ inline double log_gamma_number(double shape, Random& random) {
 /// A Beta(alpha, alpha) number in [0, 1], alpha > 0.
 inline double symmetric_beta(double alpha, Random& random) {
     const double a = detail::log_gamma_number(alpha, random), b = detail::log_gamma_number(alpha, random);
-    return 1 / (1 + std::exp(b - a));
+    return a == b ? 0.5 : 1 / (1 + std::exp(b - a));  // of the smallest alphas both may be −∞
 }
 
 /// Mixes batches in place, with memory of its own for one sample and one order.

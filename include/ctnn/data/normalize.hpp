@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -19,7 +20,7 @@ namespace ctnn::inline CTNN_ISA {
 /// The normalised value of every byte, 256 entries per channel: normalising is one load.
 class ByteTable {
   public:
-    /// Throws ArgumentError unless `normalization` has a mean and a positive std for each of `channels`.
+    /// Throws ArgumentError unless `normalization` has a mean and a positive std, both finite, for each of `channels`.
     ByteTable(const Normalization& normalization, int channels) {
         const auto n = static_cast<std::size_t>(channels);
         if (normalization.mean.size() != n || normalization.std.size() != n) {
@@ -31,6 +32,10 @@ class ByteTable {
             const float mean = normalization.mean[c], std = normalization.std[c];
             if (!(std > 0)) {
                 raise<ArgumentError>({"normalization: std of channel ", c, " is ", std, ", expected more than 0"});
+            }
+            if (!std::isfinite(std) || !std::isfinite(mean)) {
+                raise<ArgumentError>({"normalization: mean and std of channel ", c, " are ", mean, " and ", std,
+                                      ", expected finite ones"});
             }
             for (std::size_t byte = 0; byte < 256; ++byte) {
                 values_[c * 256 + byte] = (static_cast<float>(byte) / 255.0f - mean) / std;

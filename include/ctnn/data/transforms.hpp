@@ -153,7 +153,7 @@ inline Image resize_bilinear(const ImageView& image, int height, int width) {
 constexpr Shape shape_with_shorter_side(Shape shape, int side) {
     const auto scaled = [&](int longer, int shorter) {
         const std::int64_t to = std::int64_t{side} * longer / std::max(shorter, 1);
-        if (to * side > std::int64_t{1} << 28) {
+        if (to > (std::int64_t{1} << 28) / std::max(side, 1)) {
             raise<ArgumentError>({"resize: ", shape.height, "x", shape.width, " with a shorter side of ", side, " is ",
                                   to, " pixels long, expected at most 2^28 pixels"});
         }

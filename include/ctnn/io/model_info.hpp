@@ -42,25 +42,25 @@ inline SafetensorsMetadata info_metadata(const ModelInfo& info) {
 
 inline ModelInfo read_info(const SafetensorsFile& file) {
     ModelInfo info;
-    const auto array = [&](const char* key) {
-        const std::string* text = file.find_metadata(key);
-        return text == nullptr ? Json{Json::Array{}}
-                               : parse_json(*text, joined({file.source, ": metadata '", key, "'"}));
+    const auto for_each = [&](const char* key, auto&& take) {
+        const std::string* const text = file.find_metadata(key);
+        if (text == nullptr) { return; }
+        const std::string place = joined({file.source, ": metadata '", key, "'"});
+        const Json json = parse_json(*text, place);
+        for (const Json& x : json.template get<Json::Array>(place)) { take(x, place); }
     };
     const auto floats = [&](const char* key) {
         std::vector<float> values;
-        const Json json = array(key);
-        for (const Json& x : json.template get<Json::Array>(file.source)) {
-            values.push_back(static_cast<float>(x.template get<double>(file.source)));
-        }
+        for_each(key, [&](const Json& x, const std::string& place) {
+            values.push_back(static_cast<float>(x.template get<double>(place)));
+        });
         return values;
     };
     if (const std::string* name = file.find_metadata("model")) { info.model = *name; }
     info.normalization = {floats("mean"), floats("std")};
-    const Json names = array("classes");
-    for (const Json& x : names.template get<Json::Array>(file.source)) {
-        info.class_names.push_back(x.template get<std::string>(file.source));
-    }
+    for_each("classes", [&](const Json& x, const std::string& place) {
+        info.class_names.push_back(x.template get<std::string>(place));
+    });
     return info;
 }
 
