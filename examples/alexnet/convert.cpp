@@ -17,6 +17,7 @@
 
 #include "data.hpp"
 #include "networks.hpp"
+#include "other_file.hpp"
 
 namespace alexnet {
 
@@ -51,6 +52,14 @@ void write_batch(const fs::path& directory, const std::string& name, const ctnn:
 void to_idx(const ConvertRequest& request, Terminal& terminal) {
     const std::string data_dir = request.data_dir.empty() ? default_data_dir(request.dataset) : request.data_dir;
     const ctnn::TrainTest data = open_data(request.dataset, data_dir);
+    for (const std::string& name : data.train.class_names) {
+        if (name.empty() || name.find('\n') != name.npos || std::string_view{" \t\r"}.find(name.back()) != name.npos) {
+            throw ctnn::FileError(
+                fmt::format("{}: found the class '{}', expected a name that a line of "
+                            "class_names.txt can hold: not empty, and without a blank at its end",
+                            data_title(request.dataset, data_dir), name));
+        }
+    }
     const fs::path& directory = request.to_idx;
     std::error_code error;
     const bool is_new = fs::create_directories(directory, error);
@@ -98,9 +107,10 @@ void from_hex(const ConvertRequest& request, Terminal& terminal) {
 
 /// Between safetensors and native files.
 void copy(const ConvertRequest& request, Terminal& terminal) {
-    const NetworkEntry& entry = find_network(request.model, request.weights, ctnn::load_model_info(request.weights));
     const bool native = !request.to_native.empty();
     const fs::path& to = native ? request.to_native : request.to_weights;
+    require_other_file(native ? "--to-native" : "--to-weights", to, "--weights", request.weights);
+    const NetworkEntry& entry = find_network(request.model, request.weights, ctnn::load_model_info(request.weights));
     entry.conversions.copy(request.weights, to, native, entry.type);
     terminal.result(fmt::format("{} of {} in {}", entry.type, request.weights.string(), to.string()));
 }

@@ -236,14 +236,24 @@ Sources open_sources(const std::string& dataset, const std::string& data_dir, co
     return sources;
 }
 
-ctnn::Dataset first_images(const ctnn::ImageSource& source, std::size_t count) {
-    const ctnn::Shape shape = source.shape();
-    if (shape == ctnn::Shape{}) { throw ctnn::ArgumentError("--whiten: found a folder, expected images in memory"); }
-    ctnn::Dataset set{shape, {}, {}, source.class_names(), source.normalization()};
-    ctnn::Image scratch;
+ctnn::Dataset first_images(const ctnn::ImageSource& source, std::size_t count, const ImageFit& fit) {
+    if (source.shape() == ctnn::Shape{}) {
+        throw ctnn::ArgumentError("--whiten: found a folder, expected images in memory");
+    }
+    ctnn::Dataset set{fit.input, {}, {}, source.class_names(), source.normalization()};
+    ctnn::BilinearResizer resize;
+    ctnn::Image scratch, resized, part;
     for (std::size_t i = 0; i < count; ++i) {
-        const std::uint8_t* const planes = source.read(i, scratch).data;
-        set.pixels.insert(set.pixels.end(), planes, planes + shape.size());
+        ctnn::ImageView image = source.read(i, scratch);
+        const ctnn::Shape to =
+            fit.shorter_side > 0 ? ctnn::shape_with_shorter_side(image.shape, fit.shorter_side) : fit.input;
+        if (image.shape.height != to.height || image.shape.width != to.width) {
+            resize(image, to.height, to.width, resized);
+            image = resized.view();
+        }
+        part.assign(image.crop(ctnn::centre_offset(to.height, set.shape.height),
+                               ctnn::centre_offset(to.width, set.shape.width), set.shape.height, set.shape.width));
+        set.pixels.insert(set.pixels.end(), part.pixels.begin(), part.pixels.end());
         set.labels.push_back(source.label(i));
     }
     return set;

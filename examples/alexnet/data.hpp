@@ -61,8 +61,9 @@ struct Sources {
 Sources open_sources(const std::string& dataset, const std::string& data_dir, const ImageFit& fit,
                      std::int64_t limit_test = 0);
 
-/// The first images of a source, as a set for --whiten. Throws ArgumentError for those of `folder`, whose sizes differ.
-ctnn::Dataset first_images(const ctnn::ImageSource& source, std::size_t count);
+/// The first images of a source as a network evaluates them, resized and cut out of the middle, as a set for --whiten.
+/// Throws ArgumentError for those of `folder`, whose sizes differ.
+ctnn::Dataset first_images(const ctnn::ImageSource& source, std::size_t count, const ImageFit& fit);
 
 /// "CIFAR-10 in datasets/cifar10".
 std::string data_title(const std::string& dataset, const std::string& data_dir);

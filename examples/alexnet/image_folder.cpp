@@ -17,18 +17,33 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// What `Iterator` meets in a folder, if it is wanted, in the order of paths: the system's own order is any. Nothing
-/// is met below a folder whose name begins with a dot.
+/// Throws FileError for a link to a folder on the way to it, which has no end.
+void require_no_circle(const fs::directory_entry& entry) {
+    std::error_code ignored;
+    if (!entry.is_symlink(ignored) || !entry.is_directory(ignored)) { return; }
+    for (fs::path above = entry.path(); !above.empty() && above != above.parent_path();) {
+        above = above.parent_path();
+        if (fs::equivalent(above, entry.path(), ignored)) {
+            throw ctnn::FileError(entry.path().string() +
+                                  ": found a link to a folder that it lies in, expected another");
+        }
+    }
+}
+
+/// What `Iterator` meets in a folder, if it is wanted, in the order of paths: the system's own order is any. Links are
+/// followed, but not in a circle. Nothing is met below a folder whose name begins with a dot.
 template <class Iterator, class Wanted>
 std::vector<fs::path> sorted_entries(const fs::path& folder, Wanted&& wanted) {
     std::vector<fs::path> paths;
     std::error_code error;
-    for (Iterator at{folder, error}, end; !error && at != end; at.increment(error)) {
+    const auto links = fs::directory_options::follow_directory_symlink;
+    for (Iterator at{folder, links, error}, end; !error && at != end; at.increment(error)) {
         if (at->path().filename().string().starts_with('.')) {
             if constexpr (requires { at.disable_recursion_pending(); }) { at.disable_recursion_pending(); }
-        } else if (wanted(*at)) {
-            paths.push_back(at->path());
+            continue;
         }
+        require_no_circle(*at);
+        if (wanted(*at)) { paths.push_back(at->path()); }
     }
     if (error) { throw ctnn::FileError(folder.string() + ": cannot read the folder: " + error.message()); }
     std::ranges::sort(paths);

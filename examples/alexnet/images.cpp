@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <new>
 #include <string_view>
 #include <vector>
 
@@ -46,61 +47,98 @@ void separate(std::span<const std::uint8_t> pixels, std::size_t step, std::size_
     }
 }
 
-// ---- PNG
-
-void decode_png(Bytes bytes, const std::string& source, ctnn::Image& out) {
-    png_image image{};
-    image.version = PNG_IMAGE_VERSION;
-    const auto check = [&](int good) {
-        if (good == 0) {
-            const std::string reason = image.message;
-            png_image_free(&image);
-            fail(source, "a damaged PNG (" + reason + ")", "a whole one");
-        }
-    };
-    check(png_image_begin_read_from_memory(&image, bytes.data(), bytes.size()));
-    // As PIL reads them: 16 bits mean what 8 do, and alpha is taken away without blending.
-    image.format = PNG_FORMAT_RGBA;
-    image.flags |= PNG_IMAGE_FLAG_16BIT_sRGB;
-    std::vector<std::uint8_t> pixels;
-    try {
-        size_image(out, image.width, image.height, source);
-        pixels.resize(PNG_IMAGE_SIZE(image));
-    } catch (...) {
-        png_image_free(&image);
-        throw;
-    }
-    check(png_image_finish_read(&image, nullptr, pixels.data(), 0, nullptr));
-    separate(pixels, 4, 0, out);
-}
-
-// ---- JPEG
-
-/// libjpeg's errors, with a way out for C code: longjmp, over nothing that has a destructor.
-struct JpegErrors {
-    jpeg_error_mgr manager;
+/// How libpng and libjpeg give up, and why: longjmp, over nothing that has a destructor.
+struct CodecErrors {
     std::jmp_buf leave;
     std::array<char, JMSG_LENGTH_MAX> reason;
 };
 
+/// Calls one of them; false, with a reason, where it gave up.
+template <class F>
+bool attempt(CodecErrors& errors, F f) {
+    if (setjmp(errors.leave) != 0) { return false; }  // NOLINT(cert-err52-cpp): the libraries' way
+    f();
+    return true;
+}
+
+// ---- PNG
+
+/// Where a file is read, and how its reader is left.
+struct PngFile {
+    Bytes rest;
+    CodecErrors errors;
+};
+
+extern "C" void read_png(png_structp png, png_bytep to, std::size_t count) {
+    auto& file = *static_cast<PngFile*>(png_get_io_ptr(png));
+    if (count > file.rest.size()) { png_error(png, "it ends too early"); }
+    std::memcpy(to, file.rest.data(), count);
+    file.rest = file.rest.subspan(count);
+}
+
+extern "C" [[noreturn]] void leave_png(png_structp png, png_const_charp reason) {
+    auto& errors = static_cast<PngFile*>(png_get_error_ptr(png))->errors;
+    std::snprintf(errors.reason.data(), errors.reason.size(), "%s", reason);
+    std::longjmp(errors.leave, 1);
+}
+
+extern "C" void pass_over_png(png_structp, png_const_charp) {}
+
+/// As PIL reads them, which is not libpng's simple way: samples as they are stored, whatever gamma and colours the file
+/// claims, of 16 bits the higher 8, and alpha taken away without blending.
+void decode_png(Bytes bytes, const std::string& source, ctnn::Image& out) {
+    PngFile file{bytes, {}};
+    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &file, leave_png, pass_over_png);
+    png_infop info = png != nullptr ? png_create_info_struct(png) : nullptr;
+    const struct Release {
+        png_structp& png;
+        png_infop& info;
+        ~Release() { png_destroy_read_struct(&png, &info, nullptr); }
+    } release{png, info};
+    if (info == nullptr) { throw std::bad_alloc{}; }
+    const auto check = [&](bool good) {
+        if (!good) { fail(source, fmt::format("a damaged PNG ({})", file.errors.reason.data()), "a whole one"); }
+    };
+    check(attempt(file.errors, [&] {
+        png_set_read_fn(png, &file, read_png);
+        png_read_info(png, info);
+    }));
+    const std::size_t width = png_get_image_width(png, info), height = png_get_image_height(png, info);
+    size_image(out, width, height, source);
+    std::vector<std::uint8_t> pixels(3 * width * height);
+    std::vector<std::uint8_t*> rows;
+    for (std::size_t y = 0; y < height; ++y) { rows.push_back(pixels.data() + 3 * width * y); }
+    check(attempt(file.errors, [&] {
+        png_set_expand(png);  // palettes, and less than 8 bits
+        png_set_strip_16(png);
+        png_set_strip_alpha(png);
+        png_set_gray_to_rgb(png);
+        png_set_interlace_handling(png);
+        png_read_update_info(png, info);
+        png_read_image(png, rows.data());
+        png_read_end(png, nullptr);
+    }));
+    separate(pixels, 3, 0, out);
+}
+
+// ---- JPEG
+
+/// libjpeg's errors, of which it knows the first member.
+struct JpegErrors {
+    jpeg_error_mgr manager;
+    CodecErrors errors;
+};
+
 [[noreturn]] void leave_jpeg(j_common_ptr jpeg) {
-    auto* const errors = reinterpret_cast<JpegErrors*>(jpeg->err);
-    jpeg->err->format_message(jpeg, errors->reason.data());
-    std::longjmp(errors->leave, 1);
+    CodecErrors& errors = reinterpret_cast<JpegErrors*>(jpeg->err)->errors;
+    jpeg->err->format_message(jpeg, errors.reason.data());
+    std::longjmp(errors.leave, 1);
 }
 
 /// A file that ends too early is only a warning to libjpeg, which paints what is missing grey. Other warnings are
 /// about oddities that every reader takes.
 void watch_jpeg(j_common_ptr jpeg, int level) {
     if (level < 0 && jpeg->err->msg_code == JWRN_JPEG_EOF) { leave_jpeg(jpeg); }
-}
-
-/// Calls libjpeg; false, with a reason, where it gave up.
-template <class F>
-bool attempt(JpegErrors& errors, F f) {
-    if (setjmp(errors.leave) != 0) { return false; }  // NOLINT(cert-err52-cpp): libjpeg's way
-    f();
-    return true;
 }
 
 /// From cyan, magenta, yellow and black, all inverted as Adobe writes them and every file of this kind has them, to R,
@@ -113,11 +151,12 @@ void cmyk_to_rgb(std::span<const std::uint8_t> cmyk, std::span<std::uint8_t> rgb
 }
 
 void decode_jpeg(Bytes bytes, const std::string& source, ctnn::Image& out) {
-    JpegErrors errors{};
+    JpegErrors jpeg_errors{};
+    CodecErrors& errors = jpeg_errors.errors;
     jpeg_decompress_struct jpeg{};
-    jpeg.err = jpeg_std_error(&errors.manager);
-    errors.manager.error_exit = leave_jpeg;
-    errors.manager.emit_message = watch_jpeg;
+    jpeg.err = jpeg_std_error(&jpeg_errors.manager);
+    jpeg_errors.manager.error_exit = leave_jpeg;
+    jpeg_errors.manager.emit_message = watch_jpeg;
     const struct Release {
         jpeg_decompress_struct& jpeg;
         ~Release() { jpeg_destroy_decompress(&jpeg); }

@@ -121,6 +121,7 @@ Conversions conversions() {
     namespace fs = std::filesystem;
     return {[](const fs::path& weights, const fs::path& hex, ctnn::HexNames names) {
                 ctnn::Model<Net> model;
+                watch_mapped_file(weights);
                 ctnn::load_weights(weights, model);
                 ctnn::save_hex_weights(hex, model, names);
             },
@@ -131,11 +132,13 @@ Conversions conversions() {
             },
             [](const fs::path& weights, const fs::path& header, std::string_view name) {
                 ctnn::Model<Net> model;
+                watch_mapped_file(weights);
                 const ctnn::ModelInfo info = ctnn::load_weights(weights, model);
                 ctnn::save_embedded(header, model, info, name);
             },
             [](const fs::path& weights, const fs::path& to, bool native, std::string_view type) {
                 ctnn::Model<Net> model;
+                watch_mapped_file(weights);
                 ctnn::ModelInfo info = ctnn::load_weights(weights, model);
                 if (info.model.empty()) { info.model = type; }
                 native ? ctnn::save_native(to, model, info) : ctnn::save_weights(to, model, info);
@@ -147,8 +150,8 @@ template <ctnn::Network Net>
 class WeightsFile {
   public:
     explicit WeightsFile(const std::filesystem::path& path) {
+        watch_mapped_file(path);
         if (ctnn::is_native(path)) {
-            watch_mapped_file(path);
             mapped_.emplace(path);
         } else {
             ctnn::load_weights(path, loaded_.emplace());

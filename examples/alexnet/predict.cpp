@@ -1,6 +1,7 @@
 #include "predict.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -8,6 +9,7 @@
 #include <numeric>
 #include <span>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -187,8 +189,11 @@ int predict(const PredictRequest& request, Terminal& terminal) {
         throw ctnn::ArgumentError("--json and --csv: found standard output for both, expected a file for one of them");
     }
     require_other_file("--csv", request.csv, "--json", request.json);
-    require_other_file("--json", request.json, "--weights", request.weights);
-    require_other_file("--csv", request.csv, "--weights", request.weights);
+    const std::array outputs{std::pair{"--json", fs::path{request.json}}, std::pair{"--csv", fs::path{request.csv}}};
+    for (const auto& [option, path] : outputs) {
+        require_other_file(option, path, "--weights", request.weights);
+        require_other_file(option, path, "--class-names", request.class_names);
+    }
     ctnn::ModelInfo info = ctnn::load_model_info(request.weights);
     const NetworkEntry& entry = find_network(request.model, request.weights, info);
     if (request.top_k > entry.classes) {
@@ -196,6 +201,10 @@ int predict(const PredictRequest& request, Terminal& terminal) {
             fmt::format("--top-k is {}, expected 1 to the {} classes of {}", request.top_k, entry.classes, entry.type));
     }
     const ImageFiles images = open_images(request, entry, std::move(info));
+    for (const auto& [option, path] : outputs) {
+        if (std::error_code ignored; !fs::exists(path, ignored)) { continue; }
+        for (const fs::path& image : images.paths()) { require_other_file(option, path, "an image", image); }
+    }
     const auto size = static_cast<std::int64_t>(images.size());
     const auto batch_size = static_cast<int>(std::min<std::int64_t>(request.batch_size, size));
     const std::int64_t batches = (size + batch_size - 1) / batch_size;

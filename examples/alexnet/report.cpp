@@ -22,6 +22,7 @@
 #include "evaluation.hpp"
 #include "interrupt.hpp"
 #include "options.hpp"
+#include "other_file.hpp"
 #include "pictures.hpp"
 #include "report_html.hpp"
 
@@ -167,9 +168,15 @@ std::optional<fs::path> write_report(const ReportRequest& request, const ctnn::I
     std::vector<RunReport> runs;
     for (const fs::path& path : request.runs) { runs.push_back(read_run(path)); }
     fs::path out = request.out;
+    if (out.empty()) { out = runs.size() == 1 ? runs[0].folder.report() : "report.html"; }
+    for (const RunReport& run : runs) {
+        const RunFolder& folder = run.folder;
+        for (const fs::path& file : {folder.settings(), folder.table(), folder.last(), folder.best(), folder.state()}) {
+            require_other_file("--out", out, "the run in " + folder.path().string(), file);
+        }
+    }
     std::string page;
     if (runs.size() == 1) {
-        if (out.empty()) { out = runs[0].folder.report(); }
         ctnn::detail::expect_regular_file(out);
         if (!complete(runs[0], request, test, terminal)) { return std::nullopt; }
         for (const std::string& reason : runs[0].missing) {
@@ -177,7 +184,6 @@ std::optional<fs::path> write_report(const ReportRequest& request, const ctnn::I
         }
         page = html_of_run(runs[0]);
     } else {
-        if (out.empty()) { out = "report.html"; }
         page = html_of_runs(runs);
     }
     ctnn::write_file_atomically(out, std::as_bytes(std::span{page}));

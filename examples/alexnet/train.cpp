@@ -170,7 +170,8 @@ class Run {
     void whiten() {
         // Those that train come first in the set; so many of them say what patches look like (Jordan 2024,
         // section 3.2).
-        network_->whiten(first_images(*data_.train, std::min<std::size_t>(parts_.first.size(), 5000)));
+        network_->whiten(first_images(*data_.train, std::min<std::size_t>(parts_.first.size(), 5000),
+                                      {entry_.input, settings_.loader.shorter_side}));
     }
     [[nodiscard]] bool stops_early() const {
         std::vector<double> scores;

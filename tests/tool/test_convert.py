@@ -3,9 +3,12 @@
 import base64
 import fractions
 import gzip
+import math
+import operator
 import os
 import random
 import re
+import shutil
 import struct
 import unittest
 import zlib
@@ -35,14 +38,16 @@ def idx(dims, data, kind=8):
     return struct.pack(f">BBBB{len(dims)}I", 0, 0, kind, len(dims), *dims) + bytes(data)
 
 
-def png(width, height, bits, colour, pixels):
-    """Colour 0 is grey, 2 RGB, 6 RGBA; rows unfiltered."""
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width, height, bits, colour, pixels, more=b""):
+    """Colour 0 is grey, 2 RGB, 3 by a palette, 4 grey and alpha, 6 RGBA; rows unfiltered. `more` are chunks before them."""
     stride = len(pixels) // height
     rows = b"".join(b"\0" + pixels[y * stride:(y + 1) * stride] for y in range(height))
     header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + more + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def planes(pixels, step=3):
@@ -106,6 +111,29 @@ class Idx(IdxTest):
         for folder in "plain", "packed":
             self.run_tool("train", "--dataset", "idx", "--data-dir", folder, "--epochs", "1", "--batch-size", "2", "--out", f"run-{folder}")
         self.assertEqual(self.files("run-packed")["last.safetensors"], self.files("run-plain")["last.safetensors"])
+
+    def test_whitening_takes_images_at_the_size_that_the_network_reads(self):
+        os.makedirs(self.path("images", "train", "a"))
+        os.makedirs(self.path("images", "test", "a"))
+        pixels = noise(64 * 128)
+        for i in range(64):
+            for part in ["train"] + ["test"] * (i == 0):
+                write(self.path("images", part, "a", f"{i:02}.pgm"), b"P5 8 16 255\n" + pixels[128 * i:128 * (i + 1)])
+        self.run_tool("convert", "--dataset", "folder", "--data-dir", "images", "--to-idx", "resized")
+        os.mkdir(self.path("stored"))
+        for name, n in ("train_batch_1", 64), ("test_batch", 1):
+            write(self.path("stored", name + "_images.idx"), idx([n, 1, 16, 8], pixels[:128 * n]))
+            write(self.path("stored", name + "_labels.idx"), idx([n], bytes(n)))
+        filters = []
+        for folder in "resized", "stored":
+            self.run_tool("train", "--dataset", "idx", "--data-dir", folder, "--whiten", "--epochs", "1", "--batch-size", "32",
+                          "--no-report", "--out", "run-" + folder)
+            values = safetensors.read(self.path("run-" + folder, "last.safetensors"))[0]["0.weight"].values()
+            filters.append([values[75 * i:75 * (i + 1)] for i in range(4)])  # the largest components'
+        # The statistics are those of the stored images, so that lengths differ; directions do not.
+        for a, b in zip(*filters):
+            dot = lambda x, y: math.fsum(map(operator.mul, x, y))
+            self.assertGreater(abs(dot(a, b)) / math.sqrt(dot(a, a) * dot(b, b)), 0.999)
 
     def test_mnist_style_names_and_numbered_classes(self):
         os.mkdir(self.path("mnist"))
@@ -265,15 +293,56 @@ class Folder(IdxTest):
         self.assertEqual(images[3], images[4])
         self.assertEqual(images[5:7], [planes(rgb), grey * 3])
         self.assertEqual(images[7], planes(rgba, 4))  # alpha is dropped
-        # 16 bits as 8, rounded: libpng may differ by one where it is halfway.
-        for found, value in zip(images[8], planes_of_pairs(deep)):
-            self.assertLessEqual(abs(found - value / 257), 1)
+        self.assertEqual(images[8], planes(deep[::2]))  # of 16 bits the higher 8
         # JPEG at quality 95: a level or two from what was compressed.
         for plane, left, right in zip(range(3), (200, 100, 50), (20, 60, 220)):
             for x, expected in (3, left), (28, right):
                 self.assertLessEqual(abs(images[3][plane * 1024 + 32 * 5 + x] - expected), 2)
         # Resized from 64×16.
         self.assertEqual(self.read("out", "test_batch_images.idx")[1][3072:], bytes([9] * 1024 + [8] * 1024 + [7] * 1024))
+
+    def test_pngs_are_what_they_store(self):
+        """Whatever a file says of its gamma and colours, as PIL has it."""
+        rgb, grey, palette = noise(3072), noise(1024, 2), noise(768, 3)
+        gammas = [chunk(b"gAMA", struct.pack(">I", gamma)) for gamma in (45_455, 55_556, 100_000)]
+        primaries = chunk(b"cHRM", struct.pack(">8I", 31_270, 32_900, 70_800, 29_200, 17_000, 79_700, 13_100, 4_600))
+        files = [(png(32, 32, 8, 2, rgb, more), planes(rgb))
+                 for more in (b"", *gammas, gammas[2] + primaries, chunk(b"sRGB", b"\0") + gammas[0])]
+        files += [(png(32, 32, 8, 0, grey, gammas[2]), grey * 3),
+                  (png(32, 32, 16, 0, noise(2048), gammas[2]), noise(2048)[::2] * 3),
+                  (png(32, 32, 8, 4, noise(2048)), noise(2048)[::2] * 3),
+                  (png(32, 32, 1, 0, noise(128)),
+                   bytes(255 * (x >> bit & 1) for x in noise(128) for bit in range(7, -1, -1)) * 3),
+                  (png(32, 32, 8, 3, grey, chunk(b"PLTE", palette) + chunk(b"tRNS", noise(256))),
+                   planes(b"".join(palette[3 * i:3 * i + 3] for i in grey)))]
+        for i, (data, _) in enumerate(files):
+            self.place(f"train/a/{i:02}.png", data)
+        self.place("test/a/1.png", files[0][0])
+        pixels, _ = self.convert()
+        for i, (_, expected) in enumerate(files):
+            with self.subTest(i):
+                self.assertEqual(pixels[i * 3072:(i + 1) * 3072], expected)
+
+    def test_links_are_followed(self):
+        for name in "train/a/1", "train/b/1", "test/a/1", "test/b/1", "../elsewhere/1", "../elsewhere/2":
+            self.place(f"{name}.pgm", b"P5 1 1 255\n\7")
+        os.symlink("../../../elsewhere", self.path("images", "train/a/more"))
+        os.symlink("../../elsewhere", self.path("images", "train/c"))
+        os.symlink("../train/c", self.path("images", "test/c"))
+        _, labels = self.convert()
+        self.assertEqual(sorted(labels), [0, 0, 0, 1, 2, 2])
+        os.symlink("..", self.path("images", "train/a/round"))
+        self.assertRegex(self.refusal("convert", "--dataset", "folder", "--data-dir", "images", "--to-idx", "new"),
+                         "^images/train/a/round: found a link to a folder that it lies in, expected another$")
+
+    def test_class_names_that_are_no_lines(self):
+        for name in "new\nline", "blank ", "\t":
+            for folder in f"train/{name}", "train/b", "test/b", f"test/{name}":
+                self.place(f"{folder}/1.pgm", b"P5 1 1 255\n\7")
+            message = self.refusal("convert", "--dataset", "folder", "--data-dir", "images", "--to-idx", "out")
+            self.assertIn("expected a name that a line of class_names.txt can hold", message)
+            self.assertFalse(os.path.exists(self.path("out")))
+            shutil.rmtree(self.path("images"))
 
     def test_jpegs_in_inks(self):
         for part in "train", "val":
@@ -370,11 +439,6 @@ class Folder(IdxTest):
         message('image files in images: class 0: found the name "\N{REPLACEMENT CHARACTER}", expected UTF-8')
 
 
-def planes_of_pairs(data):
-    values = struct.unpack(f">{len(data) // 2}H", data)
-    return [value for c in range(3) for value in values[c::3]]
-
-
 class Weights(IdxTest):
     # AlexNet32's tensors as ML Odyssey names them, and ours.
     SHAPES = {"conv1_kernel": [96, 3, 11, 11], "conv2_kernel": [256, 96, 5, 5], "conv3_kernel": [384, 256, 3, 3],
@@ -457,6 +521,12 @@ class Weights(IdxTest):
         for name in os.listdir(self.path("hex-small.native")):
             self.assertEqual(content(self.path("hex-small.native", name)), content(self.path("hex-best.safetensors", name)))
         self.assertEqual(content(self.path("small.native.hpp")), content(self.path("best.safetensors.hpp")))
+
+        before = content(self.path("run", "best.safetensors"))
+        for option in "--to-native", "--to-weights":
+            self.assertEqual(f"{option}: found ./run/best.safetensors, expected another file than that of --weights",
+                             self.refusal("convert", "--weights", "run/best.safetensors", option, "./run/best.safetensors"))
+        self.assertEqual(content(self.path("run", "best.safetensors")), before)
 
         # Of PyTorch: no metadata. The network is named once.
         safetensors.write(self.path("bare.safetensors"), tensors)

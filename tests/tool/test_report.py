@@ -409,6 +409,8 @@ class Missing(Report):
             (["bad"], ["bad/metrics.csv: line 3", "seven numbers"]),
             (["run", "nowhere"], ["nowhere: found no run.json"]),
             (["run", "--out", "empty"], ["empty: found a directory"]),
+            (["run", "--out", "run/best.safetensors"], ["--out: found run/best.safetensors, expected another file than that of"]),
+            (["run", "run", "--out", "./run/trainer.safetensors"], ["expected another file than that of the run in run"]),
             (["run", "--out", "no/such/report.html"], ["no/such/report.html: cannot create"]),
             (["run", "run", "--data-dir", "empty"], ["--data-dir"]),
             (["run", "--threads", "0"], ["--threads"]),
