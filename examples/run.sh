@@ -21,7 +21,7 @@ quietly() {
         failed
     }
 }
-announcement="Building alexnet; the first time takes some six minutes on two cores"
+announcement="Building alexnet; the first time takes some five minutes on two cores"
 if [ -t 1 ]; then echo "$announcement."; else echo "$announcement. Progress: $log"; fi
 mkdir -p "$build"
 quietly cmake -S "$root" -B "$build" --preset release -DCTNN_TESTS=OFF -DCTNN_BENCHMARKS=OFF \
