@@ -10629,7 +10629,7 @@ class Trainer {
         const std::size_t passes = cut_.passes(whole.samples);
         std::optional<Pass> failed;
         for (std::size_t i = 0; i < passes; ++i) {
-            const Shard shard = cut_.pass(samples, i, passes);
+            const Shard shard = detail::BatchCut::pass(samples, i, passes);
             const Pass pass = all.part(shard.begin, shard.size());
             const Gathering gathering{i > 0, i + 1 == passes, normed && ranks_.alone() ? &numbers.squares : nullptr};
             if (pass.count == 0) {
