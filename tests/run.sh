@@ -9,7 +9,7 @@ packages="g++ cmake ninja-build libxsimd-dev libfmt-dev libpng-dev libjpeg-dev z
 presets=""
 for compiler in $compilers; do
     case $compiler in
-        gcc) presets="$presets dev" packages="$packages g++-aarch64-linux-gnu" ;;
+        gcc) presets="$presets dev" packages="$packages g++-aarch64-linux-gnu gcovr" ;;
         clang) presets="$presets clang-dev" packages="$packages clang-19 libomp-19-dev libclang-rt-19-dev" ;;
         *) echo "usage: tests/run.sh [gcc] [clang]" >&2; exit 2 ;;
     esac
@@ -23,10 +23,14 @@ mkdir -p build
 for preset in $presets; do
     # Of the tool's networks, half a minute each, those that tests use; the others are checked without making code. Unit
     # tests and benchmarks have less optimisation than users give them, for time: GCC's for debuggers, which inlines what
-    # must be and little else; gradients, training, the program and the matrix have not. Of two compilers, the second has
-    # the unit tests on the single header, those for other instruction sets, one network, and little optimisation; none in
-    # what only has to compile, nor in the unit tests. Readers are fuzzed for a minute each.
-    set -- "-DCTNN_ALEXNET_NETWORKS=small;small_winograd;small100;alexnet32" -DCTNN_UNTIMED_OPTIONS=-Og
+    # must be and little else, Clang's none; gradients, training, the program and the matrix have all. GCC's unit tests
+    # count lines, Clang's have sanitizers, and Clang fuzzes each reader for a minute. Of two compilers, the second has the
+    # unit tests on the single header, those for other instruction sets, one network, and little optimisation.
+    set -- "-DCTNN_ALEXNET_NETWORKS=small;small_winograd;small100;alexnet32"
+    case $preset in
+        dev) set -- "$@" -DCTNN_UNTIMED_OPTIONS=-Og -DCTNN_UNIT_COVERAGE=ON ;;
+        clang-dev) set -- "$@" -DCTNN_UNTIMED_OPTIONS=-O0 -DCTNN_UNIT_SANITIZERS=ON -DCTNN_FUZZ_SECONDS=60 ;;
+    esac
     # GCC is a tenth quicker where it may leave its garbage, which takes half as much memory again.
     if [ "$preset" = dev ] && awk '/^MemAvailable/ { exit $2 < 12e6 }' /proc/meminfo; then
         set -- "$@" "-DCMAKE_CXX_FLAGS=--param=ggc-min-heapsize=1000000 --param=ggc-min-expand=300"
@@ -35,11 +39,10 @@ for preset in $presets; do
         case $preset in
             dev) set -- "$@" -DCTNN_TEST_ISAS=OFF ;;
             clang-dev)
-                set -- -DCTNN_ALEXNET_NETWORKS=small -DCTNN_TEST_SINGLE_HEADER=ON -DCTNN_TEST_ISAS=ON \
-                    -DCMAKE_CXX_FLAGS_RELEASE=-O1 -DCTNN_UNTIMED_OPTIONS=-O0 ;;
+                set -- "$@" -DCTNN_ALEXNET_NETWORKS=small -DCTNN_TEST_SINGLE_HEADER=ON -DCTNN_TEST_ISAS=ON \
+                    -DCMAKE_CXX_FLAGS_RELEASE=-O1 ;;
         esac
     fi
-    [ "$preset" = clang-dev ] && set -- "$@" -DCTNN_FUZZ_SECONDS=60
     cmake --preset "$preset" "$@"
     cmake --build --preset "$preset"
     echo "subdirs($preset)" >>build/CTestTestfile.cmake

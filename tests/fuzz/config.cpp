@@ -2,27 +2,7 @@
 #include <CLI/CLI.hpp>
 
 #include "fuzz.hpp"
-#include "networks.hpp"
 #include "options.hpp"
-
-namespace alexnet {
-
-// Options ask for a network's defaults, not for the network.
-std::span<const NetworkEntry> networks() {
-    static const NetworkEntry entry{.name = "small",
-                                    .type = "SmallAlexNet",
-                                    .input = {3, 32, 32},
-                                    .classes = 10,
-                                    .recipe = {.lr = 0.1, .label_smoothing = 0.1, .clip_norm = 0},
-                                    .info = nullptr,
-                                    .start = nullptr,
-                                    .evaluate = nullptr,
-                                    .predict = nullptr,
-                                    .conversions = {}};
-    return {&entry, 1};
-}
-
-}  // namespace alexnet
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const fuzz::MemoryFile file{fuzz::as_bytes(data, size)};

@@ -159,7 +159,6 @@ TEST_CASE("dropout") {
 }
 
 TEST_CASE("linear layers") {
-    all_batches<Long>();
     all_batches<Vectors>();
     all_batches<Permuted>();
     all_batches<OnlyLinear>();
@@ -169,5 +168,6 @@ TEST_CASE("linear layers") {
     compare<Apart, double>(5, 5);
     compare<Streamed>(3, 3);
     compare<Long>(17, 17);
+    compare<Long>(1, 7, 3);
     all_batches<Permuted, double>();
 }
