@@ -104,6 +104,7 @@ class MpiCommunicator {
     struct Running {
         MPI_Request request;
         int* left;
+        bool ended = false;
     };
 
     static std::size_t element_size(Kind kind) {
@@ -179,11 +180,12 @@ class MpiCommunicator {
             left += begun_.size();
             begun_.clear();
             std::size_t ended = 0;
-            for (auto& [request, waiting] : running_) {
+            for (auto& [request, waiting, has_ended] : running_) {
+                if (has_ended) { continue; }
                 int done = 0;
-                if (request == MPI_REQUEST_NULL) { continue; }
-                MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+                MPI_Test(&request, &done, MPI_STATUS_IGNORE);  // a null one is done, as some are where a rank is alone
                 if (done == 0) { continue; }
+                has_ended = true;
                 ++ended;
                 if (waiting != nullptr) {
                     const std::lock_guard guard{mutex_};

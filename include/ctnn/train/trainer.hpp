@@ -65,9 +65,10 @@ class Trainer {
             int batch_size = 128, Seed seed = {}, int threads = default_threads())
         : Trainer(model, TrainerSettings{loss, optimizer, schedule, batch_size, seed.value}, threads) {}
 
-    /// One step on the samples at `images` ([sample][row][column][channel]) with learning rate `lr`. `ids` key dropout;
-    /// where they are null, the place in the batch and the step do. Throws ArgumentError for more samples than the
-    /// batch size, a label that is none, or a single value a channel where batch norm needs two.
+    /// One step on the samples at `images` ([sample][row][column][channel]) with learning rate `lr`. The number
+    /// of steps that moved the model and `ids`, or where they are null the places in the batch, key dropout. Epochs are
+    /// those of train_epoch: an LrScale with a later from_epoch waits for them. Throws ArgumentError for more samples
+    /// than the batch size, a label that is none, or a single value a channel where batch norm needs two.
     ///
     /// Of ranks, each gives its share of the batch, as shard_of cuts it, which may be empty; the result is of the
     /// whole.
@@ -78,22 +79,22 @@ class Trainer {
     /// the tensor. The model is then as it was before the step. Only what the update alone can show leaves a model that
     /// has been moved: that it overflows, or a gradient where the norm is not taken.
     StepResult step(const T* images, const Labels& labels, const std::uint32_t* ids, double lr) {
-        detail::check_labels(labels.size(), labels, Net::classes);
-        const double divisor = std::visit([&](const auto& loss) { return loss.divisor(labels); }, settings_.loss);
-        return step_to(images, {labels, {}, divisor}, labels.size(), ids, lr);
+        return step_to(images, targets_of(labels), labels.size(), ids, lr, updates());
     }
     /// The same with targets, [sample][output], for the loss Mse.
     StepResult step(const T* images, std::span<const T> targets, const std::uint32_t* ids, double lr) {
         const std::size_t samples = detail::rows_of(targets.size(), Net::classes);
         if (!std::holds_alternative<Mse>(settings_.loss)) { raise<ArgumentError>({"only Mse takes targets"}); }
-        return step_to(images, {{}, targets, static_cast<double>(samples)}, samples, ids, lr);
+        return step_to(images, {{}, targets, static_cast<double>(samples)}, samples, ids, lr, updates());
     }
 
     /// The rest of the current epoch: the loader starts it at the batch where this trainer stands. `after_step(result)`
     /// is called with every step's result and may return false to stop; then the epoch stays unfinished. The result's
-    /// loss is that of the epoch from its first batch on, also where another call or another process began it. Throws
-    /// ArgumentError where the batches are not what the network takes, before the first one.
+    /// loss is that of the epoch from its first batch on, also where another call or another process began it. The
+    /// epoch and the samples' ids key dropout. Throws ArgumentError where the batches are not what the network takes,
+    /// before the first one.
     template <class AfterStep>
+        requires std::is_same_v<T, float>  // as a loader's images
     StepResult train_epoch(BatchLoader& loader, AfterStep&& after_step) {
         loader.require_shape(Net::input_shape);
         loader.require_classes(Net::classes);
@@ -112,7 +113,8 @@ class Trainer {
         while (const MiniBatch* batch = loader.next()) {
             const double lr = settings_.schedule.at(position(progress_.batch, loader));
             const Labels labels{batch->labels, batch->second_labels, batch->mix};
-            const StepResult result = step(batch->images.data(), labels, batch->ids.data(), lr);
+            const StepResult result = step_to(batch->images.data(), targets_of(labels), labels.size(),
+                                              batch->ids.data(), lr, progress_.epoch);
             ++progress_.batch;
             progress_.loss += result.loss;
             total = result;
@@ -126,7 +128,9 @@ class Trainer {
         progress_.epoch_skipped = 0;
         return total;
     }
-    StepResult train_epoch(BatchLoader& loader) {
+    StepResult train_epoch(BatchLoader& loader)
+        requires std::is_same_v<T, float>
+    {
         return train_epoch(loader, [](const StepResult&) { return true; });
     }
 
@@ -212,15 +216,19 @@ class Trainer {
         return settings;
     }
 
-    StepResult step_to(const T* images, Targets targets, std::size_t samples, const std::uint32_t* ids, double lr) {
+    [[nodiscard]] Targets targets_of(const Labels& labels) const {
+        detail::check_labels(labels.size(), labels, Net::classes);
+        return {labels, {}, std::visit([&](const auto& loss) { return loss.divisor(labels); }, settings_.loss)};
+    }
+    /// Dropout's masks are drawn by `drawn` and the ids.
+    StepResult step_to(const T* images, Targets targets, std::size_t samples, const std::uint32_t* ids, double lr,
+                       std::int64_t drawn) {
         const auto whole = ranks_.whole(samples, targets.divisor);
         cut_.check_share(whole.samples, samples);
         check_norms(whole.samples);
         targets.divisor = whole.divisor;
-        // Samples without ids are told apart by the step, so that no two steps draw the same masks.
-        const auto drawn = static_cast<std::uint32_t>(ids != nullptr ? progress_.epoch : progress_.step);
         if (ids == nullptr) { ids = places_.data() + cut_.own_share(whole.samples).begin; }
-        const Pass all{images, targets, 0, samples, {settings_.seed, drawn, ids}};
+        const Pass all{images, targets, 0, samples, {settings_.seed, static_cast<std::uint32_t>(drawn), ids}};
         if (average_ && progress_.step == 0) { *average_ = model_; }
         buffers_before_ = model_.buffers();
         StepResult result;
