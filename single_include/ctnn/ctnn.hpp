@@ -195,20 +195,34 @@ inline std::string hex(std::uint64_t number, std::size_t digits) {
 }
 
 /// Control characters, which names from files can have, as JSON escapes them.
-CTNN_ONE_COPY inline std::string one_line(std::string text) {
-    for (std::size_t at = 0; at < text.size(); ++at) {
-        const auto code = static_cast<unsigned char>(text[at]);
-        if (code < 0x20 || code == 0x7F) { text.replace(at, 1, "\\u" + hex(code, 4)); }
+CTNN_ONE_COPY inline std::string one_line(std::string_view text) {
+    std::string line;
+    line.reserve(text.size());
+    for (const char c : text) {
+        const auto code = static_cast<unsigned char>(c);
+        if (code < 0x20 || code == 0x7F) {
+            line.append("\\u").append(hex(code, 4));
+        } else {
+            line.push_back(c);
+        }
     }
-    return text;
+    return line;
+}
+
+/// The same of a message, without the middle of one that quotes a file's megabytes.
+CTNN_ONE_COPY inline std::string message_line(std::string_view text) {
+    constexpr std::size_t end = 4096;  // a path and what was found
+    if (text.size() <= 2 * end) { return one_line(text); }
+    return one_line(text.substr(0, end)) + " ... " + one_line(text.substr(text.size() - end));
 }
 
 }  // namespace detail
 
-/// Base of everything ctnn throws at run time. `what()` is one line without control characters, whatever was found.
+/// Base of everything ctnn throws at run time. `what()` is one line without control characters, of kilobytes at most,
+/// whatever was found.
 class Error : public std::runtime_error {
   public:
-    explicit Error(const std::string& message) : std::runtime_error{detail::one_line(message)} {}
+    explicit Error(const std::string& message) : std::runtime_error{detail::message_line(message)} {}
 };
 
 /// A file that cannot be read or written: missing, truncated, malformed, disk full. Names the path.
@@ -1612,7 +1626,7 @@ inline void mirror_images(std::span<const float> images, Shape shape, std::span<
 /// Moves images (N, H, W, C) by so many pixels down and to the right, or up and to the left for a negative `by`; what
 /// comes in from outside is the image mirrored at its border, as by ReflectionPad2d. `out` is other memory. Throws
 /// ArgumentError where sizes differ.
-inline void shift_images(std::span<const float> images, Shape shape, int by, std::span<float> out) {
+inline void shift_images(std::span<const float> images, Shape shape, std::ptrdiff_t by, std::span<float> out) {
     const auto size = static_cast<std::size_t>(shape.size());
     if (out.size() != images.size() || size < 1 || images.size() % size != 0) {
         raise<ArgumentError>({"shift_images: ", images.size(), " and ", out.size(),
@@ -4996,9 +5010,11 @@ class InputFile {
         errno = 0;
         stream_.open(path_, std::ios::binary);
         if (!stream_) { raise(detail::file_error(path_, "open", errno != 0 ? errno : EIO)); }
-        std::error_code error;
-        size_ = std::filesystem::file_size(path_, error);
-        if (error) { raise(detail::file_error(path_, "find the size", error.value())); }
+        // Of what was opened: by its path there may be another file by now.
+        const auto end = stream_.seekg(0, std::ios::end).tellg();
+        stream_.seekg(0);
+        if (!stream_) { raise(detail::file_error(path_, "find the size", errno != 0 ? errno : EIO)); }
+        size_ = static_cast<std::uintmax_t>(end);
     }
 
     [[nodiscard]] const std::filesystem::path& path() const { return path_; }
@@ -5036,7 +5052,8 @@ namespace detail {
 
 #if defined(__unix__) || defined(__APPLE__)
 
-/// A new file beside `target` that takes its place on commit(), and is removed when that does not happen.
+/// A new file beside `target` that takes its place on commit(), and is removed when that does not happen. Of several
+/// that belong together all are finished, which may fail, before one replaces what was there.
 class TemporaryFile {
   public:
     explicit TemporaryFile(const std::filesystem::path& target) : target_{target} {
@@ -5064,12 +5081,18 @@ class TemporaryFile {
         }
     }
 
-    void commit() {
+    void finish() {
         if (::fsync(descriptor_) != 0) { fail("sync"); }
         if (::close(std::exchange(descriptor_, -1)) != 0) { fail("close"); }  // some network disks fail only here
+    }
+    void replace() {
         if (::rename(path_.c_str(), target_.c_str()) != 0) { fail("replace"); }
         committed_ = true;
         sync_directory();
+    }
+    void commit() {
+        finish();
+        replace();
     }
 
   private:
@@ -5116,14 +5139,20 @@ class TemporaryFile {
         if (!stream_) { fail("write"); }
     }
 
-    void commit() {
+    void finish() {
         errno = 0;
         stream_.close();
         if (!stream_) { fail("write"); }
+    }
+    void replace() {
         std::error_code error;
         std::filesystem::rename(path_, target_, error);
         if (error) { raise<FileError>({target_.string(), ": cannot replace: ", error.message()}); }
         committed_ = true;
+    }
+    void commit() {
+        finish();
+        replace();
     }
 
   private:
@@ -5141,8 +5170,9 @@ class TemporaryFile {
 }  // namespace detail
 
 /// Makes `path` a file of the given parts, one after the other: a temporary file in the same directory, synced, then
-/// renamed over `path`, then the directory synced. On any failure the temporary file is removed, an old file at
-/// `path` is whole and unchanged, and FileError says what failed. A symbolic link at `path` is itself replaced.
+/// renamed over `path`, then the directory synced. On any failure before that the temporary file is removed, an old
+/// file at `path` is whole and unchanged, and FileError says what failed; where only the directory cannot be synced, it
+/// says so of the new one. A symbolic link at `path` is itself replaced.
 inline void write_file_atomically(const std::filesystem::path& path,
                                   std::span<const std::span<const std::byte>> parts) {
     detail::expect_regular_file(path);
@@ -5717,6 +5747,13 @@ struct NativeArenas {
     std::int64_t batches_tracked;
 };
 
+/// Throws FileError for a count in a file that is none, or so large that who counts on would overflow.
+template <class Count>
+void require_count(Count found, std::string_view place) {
+    constexpr Count most = std::numeric_limits<Count>::max() / 2;
+    if (found < 0 || found > most) { raise<FileError>({place, ": found ", found, ", expected 0 to ", most}); }
+}
+
 /// The metadata of a key that a native file has. Throws FileError.
 inline const std::string& native_metadata(const SafetensorsFile& file, std::string_view key, std::string_view wanted) {
     const std::string* const found = file.find_metadata(key);
@@ -5747,6 +5784,7 @@ inline NativeArenas native_arenas(const SafetensorsFile& file, const NativeLayou
     const NativeArenas arenas{
         arena("parameters", layout.parameters), arena("buffers", layout.buffers),
         parse_json(native_metadata(file, "batches_tracked", "a number"), batches).get<std::int64_t>(batches)};
+    require_count(arenas.batches_tracked, batches);
     for (const TensorView& tensor : file.tensors) {
         if (tensor.name != "parameters" && tensor.name != "buffers") {
             raise<FileError>({file.source, ": found the tensor ", shown(tensor.name),
@@ -5886,7 +5924,8 @@ class StateDict {
         return {spec.shape.begin(), spec.shape.begin() + spec.rank};
     }
 
-    /// Throws FileError unless the file holds every tensor of an arena in the right type and shape.
+    /// Throws FileError unless the file holds every tensor of an arena in the right type and shape, of buffers also a
+    /// possible number of batches.
     static void check_arena(const SafetensorsFile& file, const std::string& prefix = "") {
         for (const ParameterSlot& slot : Layout::slots) {
             static_cast<void>(file.require(key(prefix, slot.name), dtype_of<T>(), shape_of(slot.spec)));
@@ -5897,7 +5936,10 @@ class StateDict {
             const std::array<std::int64_t, 1> shape{slot.channels};
             static_cast<void>(file.require(key(prefix, slot.mean), dtype_of<T>(), shape));
             static_cast<void>(file.require(key(prefix, slot.variance), dtype_of<T>(), shape));
-            static_cast<void>(file.require(key(prefix, slot.batches), Dtype::i64, {}));
+            std::int64_t batches = 0;
+            file.require(key(prefix, slot.batches), Dtype::i64, {}).copy_to(std::span{&batches, 1});
+            detail::require_count(batches,
+                                  detail::joined({file.source, ": tensor ", detail::shown(key(prefix, slot.batches))}));
         }
     }
     /// Throws FileError where the file holds a tensor that is neither one of an arena nor one of buffers, under these
@@ -10860,6 +10902,11 @@ struct MetadataReader {
         parse_setting(text(key), to);
 #endif
     }
+    template <class Count>
+    void read_count(const char* key, Count& to) const {
+        read(key, to);
+        require_count(to, joined({file.source, ": metadata '", key, "'"}));
+    }
     /// A later key, in a file from before there was it.
     [[nodiscard]] bool lacks(const char* key) const { return is_later_key(key) && file.find_metadata(key) == nullptr; }
     void expect(const char* key, const std::string& expected) const {
@@ -10951,22 +10998,31 @@ void load_trainer(const std::filesystem::path& path, Trainer<Net, T, Comm>& trai
     State::check_arena(file);  // before the settings: another network says more than another rate
     State::check_buffers(file);
     TrainerProgress progress;
-    reader.read("epoch", progress.epoch);
-    reader.read("batch", progress.batch);
-    reader.read("step", progress.step);
+    reader.read_count("epoch", progress.epoch);
+    reader.read_count("batch", progress.batch);
+    reader.read_count("step", progress.step);
     reader.read("epoch_loss_sum", progress.loss.loss_sum);
-    reader.read("epoch_correct", progress.loss.correct);
-    reader.read("epoch_count", progress.loss.count);
+    reader.read_count("epoch_correct", progress.loss.correct);
+    reader.read_count("epoch_count", progress.loss.count);
     reader.read("epoch_weight", progress.loss.weight);
-    reader.read("skipped", progress.skipped);
-    reader.read("epoch_skipped", progress.epoch_skipped);
-    reader.read("skipped_in_a_row", progress.skipped_in_a_row);
+    reader.read_count("skipped", progress.skipped);
+    reader.read_count("epoch_skipped", progress.epoch_skipped);
+    reader.read_count("skipped_in_a_row", progress.skipped_in_a_row);
+    if (progress.skipped > progress.step) {
+        raise<FileError>({file.source, ": metadata 'skipped': found ", progress.skipped, ", expected at most the ",
+                          progress.step, " steps in all"});
+    }
     std::vector<std::int64_t> frozen;
     if (file.find_metadata("frozen_steps") != nullptr) { reader.read("frozen_steps", frozen); }
     frozen.resize(frozen.empty() ? ParameterLayout<Net>::tensors : frozen.size());
     if (frozen.size() != ParameterLayout<Net>::tensors) {
         raise<FileError>({file.source, ": metadata 'frozen_steps': found ", frozen.size(), " numbers, expected ",
                           ParameterLayout<Net>::tensors, ", one a tensor"});
+    }
+    for (const std::int64_t steps : frozen) {
+        if (const std::int64_t most = progress.step - progress.skipped; steps < 0 || steps > most) {
+            raise<FileError>({file.source, ": metadata 'frozen_steps': found ", steps, ", expected 0 to ", most});
+        }
     }
     const SafetensorsMetadata first = detail::trainer_metadata({}, {});
     for (const auto& setting : detail::trainer_metadata(trainer.settings(), progress)) {
@@ -11433,7 +11489,8 @@ void save_hex_weights(const std::filesystem::path& directory, const Model<Net, T
         const std::string text = detail::hex_text(chosen[i], state.views()[i]);
         files.emplace_back(path).write(std::as_bytes(std::span{text}));
     }
-    for (detail::TemporaryFile& file : files) { file.commit(); }
+    for (detail::TemporaryFile& file : files) { file.finish(); }
+    for (detail::TemporaryFile& file : files) { file.replace(); }
 }
 
 /// Reads what save_hex_weights or ML Odyssey wrote: by numbered names where the directory has a file of the first of
@@ -11465,6 +11522,7 @@ void load_hex_weights(const std::filesystem::path& directory, Model<Net, T>& mod
         data.push_back(detail::read_hex(detail::hex_path(directory, chosen[i]), chosen[i], view));
         file.tensors.push_back({view.name, view.dtype, view.shape, data.back()});
     }
+    StateDict<Net, T>::check_buffers(file);  // their counts
     StateDict<Net, T>::read_arena(file, model.parameters().span());
     StateDict<Net, T>::read_buffers(file, model.buffers());
 }
@@ -12954,7 +13012,7 @@ struct EvaluateOptions {
 namespace detail {
 
 struct View {
-    int shift;
+    std::ptrdiff_t shift;
     bool mirrored;
     float weight;  ///< of all views 1 together
 };
@@ -12962,7 +13020,8 @@ struct View {
 inline std::vector<View> views(const EvaluateOptions& options) {
     std::vector<View> views{{0, false, 1.0f}};
     if (options.shift != 0) {
-        views = {{0, false, 0.5f}, {-options.shift, false, 0.25f}, {options.shift, false, 0.25f}};
+        const std::ptrdiff_t shift = options.shift;
+        views = {{0, false, 0.5f}, {-shift, false, 0.25f}, {shift, false, 0.25f}};
     }
     if (options.flip) {
         for (std::size_t i = views.size(); i-- > 0;) {

@@ -7,10 +7,12 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 
 #ifdef CTNN_SINGLE_HEADER
 #include <ctnn/ctnn.hpp>
@@ -279,7 +281,28 @@ TEST_CASE("checkpoint: a file that does not fit leaves the trainer as it was", "
     CHECK(trainer.progress().skipped == 0);
     write("step", "2x");
     CHECK_THAT(refusal(), Catch::EndsWith("metadata 'step': found '2x', expected a number"));
-    for (const auto& [text, found] : {std::pair{"1,2", "found 2 numbers, expected"}, std::pair{"x", "found 'x'"}}) {
+    // Counts that no run has, or could not go on from.
+    for (const auto& [key, value, expected] :
+         {std::tuple{"epoch", "-1", "0 to 1073741823"}, std::tuple{"batch", "-2147483648", "0 to 1073741823"},
+          std::tuple{"batch", "2147483647", "0 to 1073741823"}, std::tuple{"step", "-1", "0 to 4611686018427387903"},
+          std::tuple{"step", "9223372036854775807", "0 to 4611686018427387903"},
+          std::tuple{"epoch_correct", "-1", "0 to 4611686018427387903"},
+          std::tuple{"epoch_count", "-1", "0 to 4611686018427387903"},
+          std::tuple{"epoch_skipped", "-1", "0 to 1073741823"}, std::tuple{"skipped_in_a_row", "-1", "0 to 1073741823"},
+          std::tuple{"skipped", "-1", "0 to 4611686018427387903"},
+          std::tuple{"skipped", "1000", "at most the 2 steps in all"}}) {
+        write(key, value);
+        CHECK_THAT(refusal(),
+                   Catch::EndsWith(fmt::format("metadata '{}': found {}, expected {}", key, value, expected)));
+    }
+    std::string few, many;  // steps for which tensors were frozen
+    for (std::size_t i = 0; i < ParameterLayout<Net>::tensors; ++i) {
+        few += i == 0 ? "-1" : ",0";
+        many += i == 0 ? "0" : ",3";
+    }
+    for (const auto& [text, found] :
+         {std::pair{std::string{"1,2"}, "found 2 numbers, expected"}, std::pair{std::string{"x"}, "found 'x'"},
+          std::pair{few, "found -1, expected 0 to 2"}, std::pair{many, "found 3, expected 0 to 2"}}) {
         SafetensorsMetadata metadata{{"frozen_steps", text}};
         for (const auto& [k, v] : good.metadata) { metadata.emplace_back(k, v); }
         save_safetensors(scratch / "bad", good.tensors, metadata);

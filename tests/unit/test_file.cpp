@@ -91,6 +91,13 @@ TEST_CASE("file: a message is one line, whatever a name has", "[io][file]") {
                       Catch::Contains("no\\u000awhere\\u001b[31m\\u007f/Füße: "));
 }
 
+TEST_CASE("file: a message of megabytes keeps its ends", "[io][file]") {
+    const std::string line = FileError{"place: found " + std::string(4'000'000, '\n') + ", expected less"}.what();
+    CHECK(line.size() < 60'000);
+    CHECK_THAT(line, Catch::StartsWith("place: found \\u000a\\u000a") && Catch::Contains("\\u000a ... \\u000a") &&
+                         Catch::EndsWith("\\u000a, expected less"));
+}
+
 TEST_CASE("file: a failed write keeps the old file and leaves no temporary", "[io][file]") {
     const Scratch scratch;
 

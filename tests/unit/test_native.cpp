@@ -267,6 +267,10 @@ TEST_CASE("native: every field of the header is checked", "[io][native]") {
         parts.metadata("batches_tracked") = "many";
         CHECK(parts.refusal(scratch).starts_with("metadata 'batches_tracked': "));
     }
+    SECTION("batches_tracked below 0") {
+        parts.metadata("batches_tracked") = "-1";
+        CHECK(parts.refusal(scratch) == "metadata 'batches_tracked': found -1, expected 0 to 4611686018427387903");
+    }
     SECTION("no batches_tracked") {
         std::erase_if(metadata, [](const auto& entry) { return entry.first == "batches_tracked"; });
         CHECK(parts.refusal(scratch) == "found no metadata 'batches_tracked', expected a number");

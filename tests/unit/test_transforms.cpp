@@ -343,9 +343,15 @@ TEST_CASE("batches are moved, and what comes in is mirrored at the border", "[da
     const auto at = [&](int n, int y, int x, int c) {
         return static_cast<std::size_t>(((n * shape.height + y) * shape.width + x) * shape.channels + c);
     };
-    // By hand: where the pixels of a row, and of a column, come from.
-    const auto [by, rows, columns] = GENERATE(table<int, std::array<int, 3>, std::array<int, 4>>(
-        {{0, {0, 1, 2}, {0, 1, 2, 3}}, {1, {1, 0, 1}, {1, 0, 1, 2}}, {-2, {2, 1, 0}, {2, 3, 2, 1}}}));
+    // By hand: where the pixels of a row, and of a column, come from; 2³¹ pixels are whole periods of 4, and 2 of one
+    // of 6.
+    using Int = std::numeric_limits<int>;
+    const auto [by, rows, columns] =
+        GENERATE(table<int, std::array<int, 3>, std::array<int, 4>>({{0, {0, 1, 2}, {0, 1, 2, 3}},
+                                                                     {1, {1, 0, 1}, {1, 0, 1, 2}},
+                                                                     {-2, {2, 1, 0}, {2, 3, 2, 1}},
+                                                                     {Int::min(), {0, 1, 2}, {2, 3, 2, 1}},
+                                                                     {Int::max(), {1, 2, 1}, {1, 0, 1, 2}}}));
     ctnn::shift_images(images, shape, by, moved);
     for (int n = 0; n < 2; ++n) {
         for (int y = 0; y < 3; ++y) {

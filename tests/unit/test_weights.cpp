@@ -15,6 +15,7 @@
 #endif
 
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 
 #ifdef CTNN_SINGLE_HEADER
 #include <ctnn/ctnn.hpp>
@@ -268,6 +269,13 @@ TEST_CASE("weights: a wrong tensor is refused by its name", "[io][weights]") {
           R"(tensor "4.running_var": found I32 [5], expected F32 [5])");
     CHECK(refusal_after([](Views& views) { named(views, "4.num_batches_tracked").shape = {1}; }) ==
           R"(tensor "4.num_batches_tracked": found I64 [1], expected I64 [])");
+    // Counts from which no training goes on.
+    for (const std::int64_t count : {std::int64_t{-1}, std::numeric_limits<std::int64_t>::max()}) {
+        CHECK(refusal_after([&](Views& views) {
+                  named(views, "4.num_batches_tracked").data = std::as_bytes(std::span{&count, 1});
+              }) ==
+              fmt::format(R"(tensor "4.num_batches_tracked": found {}, expected 0 to 4611686018427387903)", count));
+    }
 }
 
 TEST_CASE("weights: wrong metadata and broken files are refused", "[io][weights]") {

@@ -25,20 +25,34 @@ inline std::string hex(std::uint64_t number, std::size_t digits) {
 }
 
 /// Control characters, which names from files can have, as JSON escapes them.
-CTNN_ONE_COPY inline std::string one_line(std::string text) {
-    for (std::size_t at = 0; at < text.size(); ++at) {
-        const auto code = static_cast<unsigned char>(text[at]);
-        if (code < 0x20 || code == 0x7F) { text.replace(at, 1, "\\u" + hex(code, 4)); }
+CTNN_ONE_COPY inline std::string one_line(std::string_view text) {
+    std::string line;
+    line.reserve(text.size());
+    for (const char c : text) {
+        const auto code = static_cast<unsigned char>(c);
+        if (code < 0x20 || code == 0x7F) {
+            line.append("\\u").append(hex(code, 4));
+        } else {
+            line.push_back(c);
+        }
     }
-    return text;
+    return line;
+}
+
+/// The same of a message, without the middle of one that quotes a file's megabytes.
+CTNN_ONE_COPY inline std::string message_line(std::string_view text) {
+    constexpr std::size_t end = 4096;  // a path and what was found
+    if (text.size() <= 2 * end) { return one_line(text); }
+    return one_line(text.substr(0, end)) + " ... " + one_line(text.substr(text.size() - end));
 }
 
 }  // namespace detail
 
-/// Base of everything ctnn throws at run time. `what()` is one line without control characters, whatever was found.
+/// Base of everything ctnn throws at run time. `what()` is one line without control characters, of kilobytes at most,
+/// whatever was found.
 class Error : public std::runtime_error {
   public:
-    explicit Error(const std::string& message) : std::runtime_error{detail::one_line(message)} {}
+    explicit Error(const std::string& message) : std::runtime_error{detail::message_line(message)} {}
 };
 
 /// A file that cannot be read or written: missing, truncated, malformed, disk full. Names the path.

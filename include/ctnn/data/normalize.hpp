@@ -155,7 +155,7 @@ inline void mirror_images(std::span<const float> images, Shape shape, std::span<
 /// Moves images (N, H, W, C) by so many pixels down and to the right, or up and to the left for a negative `by`; what
 /// comes in from outside is the image mirrored at its border, as by ReflectionPad2d. `out` is other memory. Throws
 /// ArgumentError where sizes differ.
-inline void shift_images(std::span<const float> images, Shape shape, int by, std::span<float> out) {
+inline void shift_images(std::span<const float> images, Shape shape, std::ptrdiff_t by, std::span<float> out) {
     const auto size = static_cast<std::size_t>(shape.size());
     if (out.size() != images.size() || size < 1 || images.size() % size != 0) {
         raise<ArgumentError>({"shift_images: ", images.size(), " and ", out.size(),

@@ -60,6 +60,11 @@ struct MetadataReader {
         parse_setting(text(key), to);
 #endif
     }
+    template <class Count>
+    void read_count(const char* key, Count& to) const {
+        read(key, to);
+        require_count(to, joined({file.source, ": metadata '", key, "'"}));
+    }
     /// A later key, in a file from before there was it.
     [[nodiscard]] bool lacks(const char* key) const { return is_later_key(key) && file.find_metadata(key) == nullptr; }
     void expect(const char* key, const std::string& expected) const {
@@ -151,22 +156,31 @@ void load_trainer(const std::filesystem::path& path, Trainer<Net, T, Comm>& trai
     State::check_arena(file);  // before the settings: another network says more than another rate
     State::check_buffers(file);
     TrainerProgress progress;
-    reader.read("epoch", progress.epoch);
-    reader.read("batch", progress.batch);
-    reader.read("step", progress.step);
+    reader.read_count("epoch", progress.epoch);
+    reader.read_count("batch", progress.batch);
+    reader.read_count("step", progress.step);
     reader.read("epoch_loss_sum", progress.loss.loss_sum);
-    reader.read("epoch_correct", progress.loss.correct);
-    reader.read("epoch_count", progress.loss.count);
+    reader.read_count("epoch_correct", progress.loss.correct);
+    reader.read_count("epoch_count", progress.loss.count);
     reader.read("epoch_weight", progress.loss.weight);
-    reader.read("skipped", progress.skipped);
-    reader.read("epoch_skipped", progress.epoch_skipped);
-    reader.read("skipped_in_a_row", progress.skipped_in_a_row);
+    reader.read_count("skipped", progress.skipped);
+    reader.read_count("epoch_skipped", progress.epoch_skipped);
+    reader.read_count("skipped_in_a_row", progress.skipped_in_a_row);
+    if (progress.skipped > progress.step) {
+        raise<FileError>({file.source, ": metadata 'skipped': found ", progress.skipped, ", expected at most the ",
+                          progress.step, " steps in all"});
+    }
     std::vector<std::int64_t> frozen;
     if (file.find_metadata("frozen_steps") != nullptr) { reader.read("frozen_steps", frozen); }
     frozen.resize(frozen.empty() ? ParameterLayout<Net>::tensors : frozen.size());
     if (frozen.size() != ParameterLayout<Net>::tensors) {
         raise<FileError>({file.source, ": metadata 'frozen_steps': found ", frozen.size(), " numbers, expected ",
                           ParameterLayout<Net>::tensors, ", one a tensor"});
+    }
+    for (const std::int64_t steps : frozen) {
+        if (const std::int64_t most = progress.step - progress.skipped; steps < 0 || steps > most) {
+            raise<FileError>({file.source, ": metadata 'frozen_steps': found ", steps, ", expected 0 to ", most});
+        }
     }
     const SafetensorsMetadata first = detail::trainer_metadata({}, {});
     for (const auto& setting : detail::trainer_metadata(trainer.settings(), progress)) {

@@ -51,9 +51,11 @@ class InputFile {
         errno = 0;
         stream_.open(path_, std::ios::binary);
         if (!stream_) { raise(detail::file_error(path_, "open", errno != 0 ? errno : EIO)); }
-        std::error_code error;
-        size_ = std::filesystem::file_size(path_, error);
-        if (error) { raise(detail::file_error(path_, "find the size", error.value())); }
+        // Of what was opened: by its path there may be another file by now.
+        const auto end = stream_.seekg(0, std::ios::end).tellg();
+        stream_.seekg(0);
+        if (!stream_) { raise(detail::file_error(path_, "find the size", errno != 0 ? errno : EIO)); }
+        size_ = static_cast<std::uintmax_t>(end);
     }
 
     [[nodiscard]] const std::filesystem::path& path() const { return path_; }
@@ -91,7 +93,8 @@ namespace detail {
 
 #if defined(__unix__) || defined(__APPLE__)
 
-/// A new file beside `target` that takes its place on commit(), and is removed when that does not happen.
+/// A new file beside `target` that takes its place on commit(), and is removed when that does not happen. Of several
+/// that belong together all are finished, which may fail, before one replaces what was there.
 class TemporaryFile {
   public:
     explicit TemporaryFile(const std::filesystem::path& target) : target_{target} {
@@ -119,12 +122,18 @@ class TemporaryFile {
         }
     }
 
-    void commit() {
+    void finish() {
         if (::fsync(descriptor_) != 0) { fail("sync"); }
         if (::close(std::exchange(descriptor_, -1)) != 0) { fail("close"); }  // some network disks fail only here
+    }
+    void replace() {
         if (::rename(path_.c_str(), target_.c_str()) != 0) { fail("replace"); }
         committed_ = true;
         sync_directory();
+    }
+    void commit() {
+        finish();
+        replace();
     }
 
   private:
@@ -171,14 +180,20 @@ class TemporaryFile {
         if (!stream_) { fail("write"); }
     }
 
-    void commit() {
+    void finish() {
         errno = 0;
         stream_.close();
         if (!stream_) { fail("write"); }
+    }
+    void replace() {
         std::error_code error;
         std::filesystem::rename(path_, target_, error);
         if (error) { raise<FileError>({target_.string(), ": cannot replace: ", error.message()}); }
         committed_ = true;
+    }
+    void commit() {
+        finish();
+        replace();
     }
 
   private:
@@ -196,8 +211,9 @@ class TemporaryFile {
 }  // namespace detail
 
 /// Makes `path` a file of the given parts, one after the other: a temporary file in the same directory, synced, then
-/// renamed over `path`, then the directory synced. On any failure the temporary file is removed, an old file at
-/// `path` is whole and unchanged, and FileError says what failed. A symbolic link at `path` is itself replaced.
+/// renamed over `path`, then the directory synced. On any failure before that the temporary file is removed, an old
+/// file at `path` is whole and unchanged, and FileError says what failed; where only the directory cannot be synced, it
+/// says so of the new one. A symbolic link at `path` is itself replaced.
 inline void write_file_atomically(const std::filesystem::path& path,
                                   std::span<const std::span<const std::byte>> parts) {
     detail::expect_regular_file(path);

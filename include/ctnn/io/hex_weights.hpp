@@ -157,7 +157,8 @@ void save_hex_weights(const std::filesystem::path& directory, const Model<Net, T
         const std::string text = detail::hex_text(chosen[i], state.views()[i]);
         files.emplace_back(path).write(std::as_bytes(std::span{text}));
     }
-    for (detail::TemporaryFile& file : files) { file.commit(); }
+    for (detail::TemporaryFile& file : files) { file.finish(); }
+    for (detail::TemporaryFile& file : files) { file.replace(); }
 }
 
 /// Reads what save_hex_weights or ML Odyssey wrote: by numbered names where the directory has a file of the first of
@@ -189,6 +190,7 @@ void load_hex_weights(const std::filesystem::path& directory, Model<Net, T>& mod
         data.push_back(detail::read_hex(detail::hex_path(directory, chosen[i]), chosen[i], view));
         file.tensors.push_back({view.name, view.dtype, view.shape, data.back()});
     }
+    StateDict<Net, T>::check_buffers(file);  // their counts
     StateDict<Net, T>::read_arena(file, model.parameters().span());
     StateDict<Net, T>::read_buffers(file, model.buffers());
 }

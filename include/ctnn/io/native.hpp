@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -94,6 +95,13 @@ struct NativeArenas {
     std::int64_t batches_tracked;
 };
 
+/// Throws FileError for a count in a file that is none, or so large that who counts on would overflow.
+template <class Count>
+void require_count(Count found, std::string_view place) {
+    constexpr Count most = std::numeric_limits<Count>::max() / 2;
+    if (found < 0 || found > most) { raise<FileError>({place, ": found ", found, ", expected 0 to ", most}); }
+}
+
 /// The metadata of a key that a native file has. Throws FileError.
 inline const std::string& native_metadata(const SafetensorsFile& file, std::string_view key, std::string_view wanted) {
     const std::string* const found = file.find_metadata(key);
@@ -124,6 +132,7 @@ inline NativeArenas native_arenas(const SafetensorsFile& file, const NativeLayou
     const NativeArenas arenas{
         arena("parameters", layout.parameters), arena("buffers", layout.buffers),
         parse_json(native_metadata(file, "batches_tracked", "a number"), batches).get<std::int64_t>(batches)};
+    require_count(arenas.batches_tracked, batches);
     for (const TensorView& tensor : file.tensors) {
         if (tensor.name != "parameters" && tensor.name != "buffers") {
             raise<FileError>({file.source, ": found the tensor ", shown(tensor.name),

@@ -82,7 +82,8 @@ class StateDict {
         return {spec.shape.begin(), spec.shape.begin() + spec.rank};
     }
 
-    /// Throws FileError unless the file holds every tensor of an arena in the right type and shape.
+    /// Throws FileError unless the file holds every tensor of an arena in the right type and shape, of buffers also a
+    /// possible number of batches.
     static void check_arena(const SafetensorsFile& file, const std::string& prefix = "") {
         for (const ParameterSlot& slot : Layout::slots) {
             static_cast<void>(file.require(key(prefix, slot.name), dtype_of<T>(), shape_of(slot.spec)));
@@ -93,7 +94,10 @@ class StateDict {
             const std::array<std::int64_t, 1> shape{slot.channels};
             static_cast<void>(file.require(key(prefix, slot.mean), dtype_of<T>(), shape));
             static_cast<void>(file.require(key(prefix, slot.variance), dtype_of<T>(), shape));
-            static_cast<void>(file.require(key(prefix, slot.batches), Dtype::i64, {}));
+            std::int64_t batches = 0;
+            file.require(key(prefix, slot.batches), Dtype::i64, {}).copy_to(std::span{&batches, 1});
+            detail::require_count(batches,
+                                  detail::joined({file.source, ": tensor ", detail::shown(key(prefix, slot.batches))}));
         }
     }
     /// Throws FileError where the file holds a tensor that is neither one of an arena nor one of buffers, under these

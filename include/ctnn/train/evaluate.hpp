@@ -28,7 +28,7 @@ struct EvaluateOptions {
 namespace detail {
 
 struct View {
-    int shift;
+    std::ptrdiff_t shift;
     bool mirrored;
     float weight;  ///< of all views 1 together
 };
@@ -36,7 +36,8 @@ struct View {
 inline std::vector<View> views(const EvaluateOptions& options) {
     std::vector<View> views{{0, false, 1.0f}};
     if (options.shift != 0) {
-        views = {{0, false, 0.5f}, {-options.shift, false, 0.25f}, {options.shift, false, 0.25f}};
+        const std::ptrdiff_t shift = options.shift;
+        views = {{0, false, 0.5f}, {-shift, false, 0.25f}, {shift, false, 0.25f}};
     }
     if (options.flip) {
         for (std::size_t i = views.size(); i-- > 0;) {
