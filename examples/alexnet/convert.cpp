@@ -16,6 +16,7 @@
 #include <ctnn/io/weights.hpp>
 
 #include "data.hpp"
+#include "interrupt.hpp"
 #include "networks.hpp"
 #include "other_file.hpp"
 
@@ -92,7 +93,7 @@ void to_idx(const ConvertRequest& request, Terminal& terminal) {
 }
 
 void to_hex(const ConvertRequest& request, Terminal& terminal) {
-    const NetworkEntry& entry = find_network(request.model, request.weights, ctnn::load_model_info(request.weights));
+    const NetworkEntry& entry = find_network(request.model, request.weights, watched_model_info(request.weights));
     entry.conversions.to_hex(request.weights, request.to_hex,
                              request.numbered ? ctnn::HexNames::numbered : ctnn::HexNames::parameters);
     terminal.result(
@@ -110,7 +111,7 @@ void copy(const ConvertRequest& request, Terminal& terminal) {
     const bool native = !request.to_native.empty();
     const fs::path& to = native ? request.to_native : request.to_weights;
     require_other_file(native ? "--to-native" : "--to-weights", to, "--weights", request.weights);
-    const NetworkEntry& entry = find_network(request.model, request.weights, ctnn::load_model_info(request.weights));
+    const NetworkEntry& entry = find_network(request.model, request.weights, watched_model_info(request.weights));
     entry.conversions.copy(request.weights, to, native, entry.type);
     terminal.result(fmt::format("{} of {} in {}", entry.type, request.weights.string(), to.string()));
 }

@@ -8,12 +8,13 @@
 #include "commands.hpp"
 #include "data.hpp"
 #include "evaluation.hpp"
+#include "interrupt.hpp"
 #include "networks.hpp"
 
 namespace alexnet {
 
 void evaluate(const EvalRequest& request, Terminal& terminal) {
-    const ctnn::ModelInfo info = ctnn::load_model_info(request.weights);
+    const ctnn::ModelInfo info = watched_model_info(request.weights);
     const NetworkEntry& entry = find_network(request.model, request.weights, info);
     const Sources data =
         open_sources(request.dataset, request.data_dir, {entry.input, request.shorter_side}, request.limit_test);

@@ -12,6 +12,7 @@
 #include <ctnn/core/error.hpp>
 #include <ctnn/io/weights.hpp>
 
+#include "interrupt.hpp"
 #include "networks.hpp"
 #include "other_file.hpp"
 
@@ -70,7 +71,7 @@ std::function<bool(Terminal&)> add_export_command(CLI::App& app) {
         require_other_file("--header", request->header, "--weights", request->weights);
         require_no_keyword(request->name);
         const NetworkEntry& entry =
-            find_network(request->model, request->weights, ctnn::load_model_info(request->weights));
+            find_network(request->model, request->weights, watched_model_info(request->weights));
         entry.conversions.to_header(request->weights, request->header, request->name);
         terminal.result(fmt::format("{} of {} as {}::view<ctnn::{}>() in {}", entry.type, request->weights.string(),
                                     request->name, entry.type, request->header.string()));

@@ -31,11 +31,24 @@ using Bytes = std::span<const std::byte>;
 
 constexpr std::uint64_t most_pixels = 1u << 28;
 
-/// Gives `out` a size that a header names, before memory is asked for.
-void size_image(ctnn::Image& out, std::uint64_t width, std::uint64_t height, const std::string& source) {
+/// Refuses a size that a header names, before memory is asked for.
+void require_size(std::uint64_t width, std::uint64_t height, const std::string& source) {
     if (width < 1 || height < 1 || width > most_pixels || height > most_pixels || width * height > most_pixels) {
         fail(source, fmt::format("{}x{} pixels", width, height), fmt::format("1 to {} in all", most_pixels));
     }
+}
+
+/// Refuses a file that has fewer bytes than its pixels take, however well they are compressed: readers would ask for
+/// all the memory, and some paint what is missing grey, for as long as it takes.
+void require_bytes(std::size_t found, std::uint64_t least, std::string_view kind, std::uint64_t width,
+                   std::uint64_t height, const std::string& source) {
+    if (found < least) {
+        fail(source, fmt::format("a damaged {} (of {}x{} pixels in {} bytes)", kind, width, height, found),
+             "a whole one");
+    }
+}
+
+void size_image(ctnn::Image& out, std::uint64_t width, std::uint64_t height) {
     out.resize({3, static_cast<int>(height), static_cast<int>(width)});
 }
 
@@ -99,12 +112,16 @@ void decode_png(Bytes bytes, const std::string& source, ctnn::Image& out) {
     const auto check = [&](bool good) {
         if (!good) { fail(source, fmt::format("a damaged PNG ({})", file.errors.reason.data()), "a whole one"); }
     };
+    png_set_chunk_cache_max(png, 1);  // none: texts, which unpack to megabytes each, are passed over
     check(attempt(file.errors, [&] {
         png_set_read_fn(png, &file, read_png);
         png_read_info(png, info);
     }));
     const std::size_t width = png_get_image_width(png, info), height = png_get_image_height(png, info);
-    size_image(out, width, height, source);
+    require_size(width, height, source);
+    // Deflate makes 1032 bytes of one at most.
+    require_bytes(bytes.size(), png_get_rowbytes(png, info) * height / 1032, "PNG", width, height, source);
+    size_image(out, width, height);
     std::vector<std::uint8_t> pixels(3 * width * height);
     std::vector<std::uint8_t*> rows;
     for (std::size_t y = 0; y < height; ++y) { rows.push_back(pixels.data() + 3 * width * y); }
@@ -169,15 +186,13 @@ void decode_jpeg(Bytes bytes, const std::string& source, ctnn::Image& out) {
         jpeg_mem_src(&jpeg, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
         jpeg_read_header(&jpeg, TRUE);
     }));
-    // Every block of 64 pixels takes a bit or more of Huffman's codes; what is missing, libjpeg would paint grey, for
-    // as long as it takes.
-    if (!jpeg.arith_code && std::uint64_t{jpeg.image_width} * jpeg.image_height / 512 > bytes.size()) {
-        fail(source,
-             fmt::format("a damaged JPEG (of {}x{} pixels in {} bytes)", jpeg.image_width, jpeg.image_height,
-                         bytes.size()),
-             "a whole one");
+    require_size(jpeg.image_width, jpeg.image_height, source);
+    // Every block of 64 pixels takes a bit or more of Huffman's codes, and of arithmetic ones as little as one likes.
+    if (!jpeg.arith_code) {
+        require_bytes(bytes.size(), std::uint64_t{jpeg.image_width} * jpeg.image_height / 512, "JPEG", jpeg.image_width,
+                      jpeg.image_height, source);
     }
-    size_image(out, jpeg.image_width, jpeg.image_height, source);
+    size_image(out, jpeg.image_width, jpeg.image_height);
     const bool cmyk = jpeg.jpeg_color_space == JCS_CMYK || jpeg.jpeg_color_space == JCS_YCCK;
     jpeg.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
     check(attempt(errors, [&] { jpeg_start_decompress(&jpeg); }));
@@ -195,9 +210,14 @@ void decode_jpeg(Bytes bytes, const std::string& source, ctnn::Image& out) {
 
 // ---- PPM and PGM (netpbm's "raw" formats)
 
+constexpr std::string_view space = " \t\r\n\v\f", digits = "0123456789";
+
+[[noreturn]] void fail_header(const std::string& source) {
+    fail(source, "a damaged PPM or PGM header", "width, height and largest value");
+}
+
 /// The number at the front, behind white space and comments; both are taken away.
 std::uint64_t next_number(std::string_view& text, const std::string& source) {
-    constexpr std::string_view space = " \t\r\n\v\f", digits = "0123456789";
     while (!text.empty() && (space.find(text[0]) != std::string_view::npos || text[0] == '#')) {
         text.remove_prefix(text[0] == '#' ? std::min(text.find('\n'), text.size()) : 1);
     }
@@ -206,7 +226,7 @@ std::uint64_t next_number(std::string_view& text, const std::string& source) {
     for (; count < text.size() && count < 10 && digits.find(text[count]) != std::string_view::npos; ++count) {
         number = 10 * number + static_cast<std::uint64_t>(text[count] - '0');
     }
-    if (count == 0) { fail(source, "a damaged PPM or PGM header", "width, height and largest value"); }
+    if (count == 0) { fail_header(source); }
     text.remove_prefix(count);
     return number;
 }
@@ -218,13 +238,15 @@ void decode_netpbm(Bytes bytes, const std::string& source, ctnn::Image& out) {
     const std::uint64_t width = next_number(text, source), height = next_number(text, source);
     const std::uint64_t largest = next_number(text, source);
     if (largest < 1 || largest > 255) { fail(source, fmt::format("the largest value {}", largest), "1 to 255"); }
-    size_image(out, width, height, source);
-    const std::size_t pixels = out.plane(0).size();
+    require_size(width, height, source);
+    const std::size_t pixels = width * height;
     if (text.size() != 1 + channels * pixels) {
         fail(source, fmt::format("{} bytes behind the header", text.size()),
              fmt::format("{}, white space included, for {}x{} pixels", 1 + channels * pixels, width, height));
     }
+    if (space.find(text[0]) == std::string_view::npos) { fail_header(source); }
     text.remove_prefix(1);
+    size_image(out, width, height);
     for (std::size_t c = 0; c < 3; ++c) {
         std::uint8_t* to = out.plane(static_cast<int>(c)).data();
         for (std::size_t i = 0; i < pixels; ++i) {

@@ -5,6 +5,8 @@
 
 #include <unistd.h>
 
+#include <ctnn/core/error.hpp>
+
 namespace alexnet {
 
 namespace {
@@ -38,8 +40,14 @@ void catch_interrupts() {
 }
 
 void watch_mapped_file(const std::filesystem::path& path) {
-    bus_error_line = "alexnet: " + path.string() + ": cannot read: it was cut short while in use, or its disk failed\n";
+    bus_error_line = "alexnet: " + ctnn::detail::one_line(path.string()) +
+                     ": cannot read: it was cut short while in use, or its disk failed\n";
     std::signal(SIGBUS, explain_bus_error);
+}
+
+ctnn::ModelInfo watched_model_info(const std::filesystem::path& path) {
+    watch_mapped_file(path);
+    return ctnn::load_model_info(path);
 }
 
 int interrupted() { return caught; }

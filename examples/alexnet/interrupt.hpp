@@ -4,6 +4,8 @@
 
 #include <filesystem>
 
+#include <ctnn/io/model_info.hpp>
+
 namespace alexnet {
 
 void catch_interrupts();
@@ -13,5 +15,8 @@ int interrupted();
 
 /// Has the program end with a line that names this file, which is mapped into memory, where it can no longer be read.
 void watch_mapped_file(const std::filesystem::path& path);
+
+/// What a file of weights says of itself, so watched. Throws FileError.
+ctnn::ModelInfo watched_model_info(const std::filesystem::path& path);
 
 }  // namespace alexnet

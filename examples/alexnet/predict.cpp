@@ -194,7 +194,7 @@ int predict(const PredictRequest& request, Terminal& terminal) {
         require_other_file(option, path, "--weights", request.weights);
         require_other_file(option, path, "--class-names", request.class_names);
     }
-    ctnn::ModelInfo info = ctnn::load_model_info(request.weights);
+    ctnn::ModelInfo info = watched_model_info(request.weights);
     const NetworkEntry& entry = find_network(request.model, request.weights, info);
     if (request.top_k > entry.classes) {
         throw ctnn::ArgumentError(

@@ -120,7 +120,7 @@ class MistakeList {
 std::optional<Examination> examine(const RunReport& run, const ctnn::ImageSource& test, const std::string& title,
                                    int threads, int workers, Terminal& terminal) {
     const fs::path weights = run.folder.best();
-    const ctnn::ModelInfo info = ctnn::load_model_info(weights);
+    const ctnn::ModelInfo info = watched_model_info(weights);
     require_same_classes(weights, info, test, title);
     const Renormalized images{test, info.normalization};
     ctnn::BatchLoader loader{images, ctnn::all_indices(images.size()),

@@ -1,7 +1,11 @@
 #include "settings.hpp"
 
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <type_traits>
+
+#include <fmt/format.h>
 
 #include <ctnn/core/error.hpp>
 
@@ -46,6 +50,17 @@ RunSettings run_settings(const ctnn::Json& json, std::string_view place) {
             }
         }
     });
+    const auto require_in = [&](const char* key, std::int64_t value, std::int64_t most) {
+        if (value < 0 || value > most) {
+            throw ctnn::FileError(fmt::format("{}: key \"{}\": found {}, expected 0 to {}", place, key, value, most));
+        }
+    };
+    constexpr std::int64_t most_images = std::int64_t{1} << 32;
+    require_in("val_size", settings.val_size, most_images);
+    require_in("limit_train", settings.limit_train, most_images);
+    require_in("limit_test", settings.limit_test, most_images);
+    require_in("test_shift", settings.test_shift, std::numeric_limits<int>::max());
+    require_in("patience", settings.patience, std::numeric_limits<int>::max());
     return settings;
 }
 

@@ -132,7 +132,7 @@ class Run {
     void require_its_classes(const RunFolder& folder) const {
         std::error_code ignored;
         if (!std::filesystem::exists(folder.last(), ignored)) { return; }  // before the first epoch's end
-        require_same_classes(folder.last(), ctnn::load_model_info(folder.last()), *data_.train,
+        require_same_classes(folder.last(), watched_model_info(folder.last()), *data_.train,
                              data_title(settings_.dataset, data_dir_));
     }
 

@@ -7,7 +7,7 @@ import signal
 import time
 import unittest
 
-from tool import SHORT, ToolTest, content, write
+from tool import SHORT, ToolTest, content, safetensors, write
 
 
 class Resume(ToolTest):
@@ -93,6 +93,11 @@ class Resume(ToolTest):
         def without(key):
             return json.dumps({**run, "settings": {k: v for k, v in run["settings"].items() if k != key}}).encode()
 
+        def progress(**metadata):
+            tensors, there = safetensors.read(self.path("good", "trainer.safetensors"))
+            safetensors.write(self.path("changed"), tensors, {**there, **metadata})
+            return content(self.path("changed"))
+
         for name, data, expected in [
             ("run.json", None, ["run.json", "No such file"]),
             ("run.json", b"{", ["run.json", "expected"]),
@@ -106,14 +111,22 @@ class Resume(ToolTest):
             ("run.json", changed(augment=False), ["trainer.safetensors", "'augment' is '1'", "expected '0'"]),
             ("run.json", changed(batch_size=0), ["batch size is 0", "at least 1"]),
             ("run.json", changed(batch_size=32), ["'batch_size' is '64'", "expected '32'"]),
+            ("run.json", changed(val_size=-1), ['key "val_size"', "found -1", "expected 0 to"]),
+            ("run.json", changed(limit_train=-1), ['key "limit_train"', "found -1", "expected 0 to"]),
+            ("run.json", changed(test_shift=-2147483648), ['key "test_shift"', "found -2147483648", "expected 0 to"]),
+            ("run.json", changed(patience=-1), ['key "patience"', "found -1", "expected 0 to"]),
             ("metrics.csv", None, ["metrics.csv", "No such file"]),
             ("metrics.csv", b"epoch\n", ["metrics.csv: line 1", "expected"]),
             ("metrics.csv", csv[:csv.index(b"\n") + 1], ["metrics.csv: line 2", "end of the file"]),
             ("metrics.csv", csv.replace(b"\n1,", b"\n2,"), ["metrics.csv: line 2", "expected epoch 1"]),
             ("metrics.csv", csv[:-9] + b"\n", ["metrics.csv: line 2", "seven numbers"]),
+            ("metrics.csv", csv[:csv.index(b"\n1,")] + b"\n1,0.1,1,0.5,1,nan,100,1\n", ["metrics.csv: line 2", "seven numbers"]),
+            ("metrics.csv", csv[:csv.index(b"\n1,")] + b"\n1,0.1,1,0.5,1,0.5,100,1e300\n", ["metrics.csv: line 2", "seven numbers"]),
             ("trainer.safetensors", None, ["trainer.safetensors", "No such file"]),
             ("trainer.safetensors", content(self.path("good", "trainer.safetensors"))[:-1], ["trainer.safetensors", "bytes"]),
             ("trainer.safetensors", content(self.path("good", "last.safetensors")), ["no metadata 'format'"]),
+            ("trainer.safetensors", progress(epoch="-1"), ["trainer.safetensors: metadata 'epoch': found -1", "expected 0 to"]),
+            ("trainer.safetensors", progress(batch="-5"), ["trainer.safetensors: metadata 'batch': found -5", "expected 0 to"]),
             ("trainer.safetensors", content(self.path("other", "trainer.safetensors")),
              ['tensor "0.weight": found F32 [96, 3, 11, 11], expected F32 [32, 3, 5, 5]']),
         ]:
