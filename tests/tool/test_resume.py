@@ -142,6 +142,9 @@ class Resume(ToolTest):
                 for piece in expected:
                     self.assertIn(piece, message)
                 self.assertEqual({name: content(self.path("bad", name)) for name in os.listdir(self.path("bad"))}, before)
+        # An epoch whose steps were all skipped has no loss and no accuracy of training.
+        write(self.path("good", "metrics.csv"), csv[:csv.index(b"\n1,")] + b"\n1,0.1,nan,nan,1,0.5,0.0,1\n")
+        self.run_tool("train", "--resume", "good")
         for option in (["--lr", "0.2"], ["--base-lr", "0"], ["--epochs", "9"], ["--no-augment"], ["--augment"], ["--decay-bias"],
                        ["--no-decay-bias"], ["--sync-batch-norm"], ["--model", "small"], ["--out", "elsewhere"]):
             self.assertTrue(self.refusal("train", "--resume", "good", *option).startswith(f"{option[0]} cannot be given with --resume: "))
